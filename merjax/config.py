@@ -1,0 +1,164 @@
+"""The configuration that every experiment starts from: all fields, their types and defaults.
+
+A section names its component (`model.name`) and holds the arguments of every component that it could name
+(`model.afn.width`), taken from the signatures, so that any data set, input, network and loss can be combined from the
+command line. `main` is the only reader.
+"""
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from ml_collections import ConfigDict
+
+from merjax import parallel
+
+from merjax.data import DATASETS
+from merjax.losses import LOSSES
+from merjax.models import MODELS
+from merjax.ops import INPUTS
+from merjax.report import SELECT
+from merjax.report.files import write_json
+from merjax.types import InputError
+
+T = TypeVar("T")
+
+
+def default() -> ConfigDict:
+    """A complete configuration; experiments change fields of it."""
+    return ConfigDict(
+        {
+            "data": {
+                "name": "synthetic",
+                "root": "",  # folder of the data set
+                "repair": "none",  # "none": a faulty clip is an error; "strict": it is left out and listed
+                **{name: options(source.read) for name, source in DATASETS.items()},
+            },
+            "input": {"name": "trdi_midi", **{name: options(entry.make) for name, entry in INPUTS.items()}},
+            "model": {"name": "afn", **{name: options(net) for name, net in MODELS.items()}},
+            "train": {
+                "epochs": 30,
+                "batch": 32,
+                "optimizer": "adamw",
+                "schedule": "onecycle",
+                "lr": 3e-3,
+                "weight_decay": 1e-2,
+                "loss": "cross_entropy",
+                **{name: options(loss) for name, loss in LOSSES.items()},
+                "class_weight": 0.5,  # power of the balanced class weights of a fold: 0 none, 1 balanced
+                "flips": True,  # mirror images in training, and averaged with the clip in testing
+                "shifts": 2,  # pixels
+                "degrees": 0.0,  # rotation
+                "over_folds": "auto",
+                "select": "last",  # "last" epoch; or "test": chosen on the test subject, to compare with published code
+                "save_seconds": 60.0,  # between checkpoints
+            },
+            "seed": 0,
+            "seeds": 1,  # runs with seeds seed, seed + 1, ...
+            "report": {"gallery": 4},  # clips of each class shown in the report
+        }
+    )
+
+
+def options(function: Callable[..., object]) -> dict[str, object]:
+    """Keyword arguments with defaults: those of a function after its `*`, or the fields of a network."""
+    if dataclasses.is_dataclass(function):
+        skip = ("classes", "parent", "name")
+        return {field.name: field.default for field in dataclasses.fields(function) if field.name not in skip}
+    parameters = inspect.signature(function).parameters.values()
+    skip = ("phases", "repair")  # given to readers from the fields that all of them share
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in skip}
+
+
+def pick(table: Mapping[str, T], field: str, name: str) -> T:
+    """The entry that a config field names.
+
+    Raises:
+        InputError: no such entry; the message lists what exists.
+    """
+    if name not in table:
+        raise InputError(f"{field} is '{name}'; it can be {', '.join(table)}")
+    return table[name]
+
+
+def relevant(config: ConfigDict) -> dict:
+    """The configuration without the arguments of components that it does not name: what a run's folder keeps."""
+    kept = config.to_dict()
+    for section, table, name in (
+        ("data", DATASETS, config.data.name),
+        ("input", INPUTS, config.input.name),
+        ("model", MODELS, config.model.name),
+        ("train", LOSSES, config.train.loss),
+    ):
+        for other in table:
+            if other != name or not kept[section][other]:
+                kept[section].pop(other)
+    return kept
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses what can't work before any work is done: unknown names, parts that don't fit, impossible numbers.
+
+    Raises:
+        InputError: one sentence that names the field and says what would be right.
+    """
+    source = pick(DATASETS, "data.name", config.data.name)
+    made_by = pick(INPUTS, "input.name", config.input.name)
+    net = pick(MODELS, "model.name", config.model.name)(classes=2, **config.model[config.model.name])
+    pick(LOSSES, "train.loss", config.train.loss)
+    pick(SELECT, "train.select", config.train.select)
+    parallel.strategy(config.train.over_folds)
+    for field, value in (
+        ("train.epochs", config.train.epochs),
+        ("train.batch", config.train.batch),
+        ("seeds", config.seeds),
+    ):
+        if value < 1:
+            raise InputError(f"{field} is {value}; it must be at least 1")
+    missing = [part for part in made_by.needs if part not in source.gives]
+    if missing:
+        fits = [name for name, other in INPUTS.items() if set(other.needs) <= set(source.gives)]
+        raise InputError(
+            f"input.name '{config.input.name}' needs {', '.join(missing)}, which data.name '{config.data.name}' "
+            f"does not hold; inputs that fit are {', '.join(fits)}"
+        )
+    if net.streams not in (None, made_by.streams):
+        fits = [name for name, other in INPUTS.items() if other.streams == net.streams]
+        raise InputError(
+            f"model.name '{config.model.name}' takes {net.streams} stream(s) and input.name '{config.input.name}' "
+            f"gives {made_by.streams}; inputs that fit are {', '.join(fits)}"
+        )
+    if config.data.root and not source.folder:
+        folders = [name for name, other in DATASETS.items() if other.folder]
+        raise InputError(
+            f"data.root is '{config.data.root}' but data.name '{config.data.name}' reads no folder; "
+            f"data sets that do are {', '.join(folders)}"
+        )
+
+
+def claim(workdir: Path, config: dict) -> None:
+    """Makes the run's folder and writes its config there.
+
+    Raises:
+        InputError: the folder holds a run of another config; the message names the fields that differ.
+    """
+    path = workdir / "config.json"
+    if path.exists():
+        before, now = flat(json.loads(path.read_text())), flat(json.loads(json.dumps(config)))
+        changed = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
+        if changed:
+            fields = "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in changed)
+            raise InputError(f"{workdir} holds a run of another config ({fields}); give another --workdir")
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_json(path, config)
+
+
+def flat(tree: dict, prefix: str = "") -> dict:
+    """A nested dictionary as one with dotted names."""
+    found = {}
+    for name, value in tree.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found

@@ -1,0 +1,105 @@
+"""The story of a run: read, prepare, split, fit all folds, evaluate, report. The only reader of a config."""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from merjax import loop, loso, parallel, report, train
+from merjax.config import check, claim, relevant
+from merjax.data import DATASETS
+from merjax.losses import LOSSES
+from merjax.models import MODELS
+from merjax.ops import INPUTS
+from merjax.ops.augment import flip, random_augment
+from merjax.prepare import prepare, subjects_of
+from merjax.types import Dataset
+
+
+def run(config: ConfigDict, workdir: Path) -> dict:
+    """Trains and scores one experiment; a run of the same config that was cut off in `workdir` goes on from there.
+
+    Args:
+        config: see `config.default`.
+        workdir: the run's folder; made if absent.
+
+    Returns:
+        The content of scores.json.
+
+    Raises:
+        InputError: something in the config or the data is wrong.
+    """
+    started = time.perf_counter()
+    check(config)
+    made_by, settings = INPUTS[config.input.name], config.train
+    dataset = read(config)
+    subject, names = subjects_of(dataset)
+    folds = loso.folds(np.array([clip.label for clip in dataset.clips]), subject)
+    claim(workdir, relevant(config))
+
+    samples = prepare(dataset, made_by, **config.input[config.input.name])
+    net = MODELS[config.model.name](classes=len(dataset.classes), **config.model[config.model.name])
+    epoch_steps = -(-int(folds.train_mask.sum(1).max()) // settings.batch)
+    tx = train.optimizer(
+        name=settings.optimizer,
+        schedule=settings.schedule,
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        steps=epoch_steps * settings.epochs,
+    )
+    epoch = partial(
+        train.epoch,
+        net=net,
+        tx=tx,
+        loss=partial(LOSSES[settings.loss], **settings[settings.loss]),
+        augment=partial(
+            random_augment,
+            vector=made_by.vector,
+            flips=settings.flips,
+            shifts=settings.shifts,
+            degrees=settings.degrees,
+        ),
+        mirror=partial(flip, vector=made_by.vector) if settings.flips else None,
+        weight_power=settings.class_weight,
+        batch=settings.batch,
+        epoch_steps=epoch_steps,
+    )
+    seeds = tuple(range(config.seed, config.seed + config.seeds))
+    curves, compile_seconds = loop.train_all(
+        folds,
+        samples,
+        seeds,
+        net=net,
+        tx=tx,
+        epoch=epoch,
+        epochs=settings.epochs,
+        how=parallel.strategy(settings.over_folds),
+        folder=workdir / "checkpoints",
+        save_seconds=settings.save_seconds,
+    )
+    return report.write(
+        workdir,
+        report.gather(curves, folds, dataset, subject, names, seeds),
+        select=settings.select,
+        config=relevant(config),
+        inputs=np.asarray(samples.x),
+        vector=made_by.vector,
+        gallery=config.report.gallery,
+        facts={
+            "wall_seconds": time.perf_counter() - started,
+            "compile_seconds": compile_seconds,
+            "notes": loso.remarks(np.asarray(samples.label), subject, dataset.classes, names),
+            "left_out": list(dataset.left_out),
+        },
+    )
+
+
+def read(config: ConfigDict) -> Dataset:
+    """The data set that the config names, with the parts that its input needs."""
+    source = DATASETS[config.data.name]
+    own = config.data[config.data.name]
+    if not source.folder:
+        return source.read(**own)
+    return source.read(config.data.root, phases=INPUTS[config.input.name].needs, repair=config.data.repair, **own)

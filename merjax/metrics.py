@@ -1,0 +1,60 @@
+"""Scores from one confusion matrix pooled over all folds; NumPy, so that they run anywhere.
+
+A confusion matrix is [k, k] counts, rows true, columns predicted; leading axes are batches of matrices, and adding
+matrices pools them. Never average scores of folds: most folds hold one or two classes. A class without any clip in the
+evaluated part is left out of both means (datasets.md 8); F1 is 0 for a class that has clips but is never hit.
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def confusion(label: Int[np.ndarray, " n"], prediction: Int[np.ndarray, " n"], classes: int) -> Int[np.ndarray, "k k"]:
+    """Counts clips by true class (row) and predicted class (column)."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (label, prediction), 1)
+    return counts
+
+
+def accuracy(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch"]:
+    """Share of clips predicted right, over all clips."""
+    return np.trace(counts, axis1=-2, axis2=-1) / np.maximum(counts.sum((-2, -1)), 1)
+
+
+def mean_over_present(
+    score: Float[np.ndarray, "*batch k"], counts: Int[np.ndarray, "*batch k k"]
+) -> Float[np.ndarray, "*batch"]:
+    """Mean of a per-class score over the classes that have clips."""
+    present = counts.sum(-1) > 0
+    return (score * present).sum(-1) / np.maximum(present.sum(-1), 1)
+
+
+def uf1(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch"]:
+    """Unweighted F1: mean over classes of 2 TP / (2 TP + FP + FN)."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    total = counts.sum(-1) + counts.sum(-2)
+    return mean_over_present(2 * hits / np.maximum(total, 1), counts)
+
+
+def uar(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch"]:
+    """Unweighted average recall: mean over classes of TP / N."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    return mean_over_present(hits / np.maximum(counts.sum(-1), 1), counts)
+
+
+def resample_subjects(
+    counts: Int[np.ndarray, "r s k k"], *, resamples: int = 2000, seed: int = 0
+) -> Int[np.ndarray, "resamples r k k"]:
+    """Pooled confusion matrices of resampled subjects: draws as many subjects as there are, with replacement.
+
+    The same subjects are drawn for all runs r (seeds), since clips of one subject stand or fall together.
+    """
+    subjects = counts.shape[1]
+    times = np.random.default_rng(seed).multinomial(subjects, np.full(subjects, 1 / subjects), size=resamples)
+    return np.einsum("bs,rskl->brkl", times, counts)
+
+
+def interval(values: Float[np.ndarray, " resamples"]) -> tuple[float, float]:
+    """The 95 % percentile interval of resampled values."""
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)

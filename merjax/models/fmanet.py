@@ -1,0 +1,82 @@
+"""FMANet of paper 5 (arXiv 2510.07810): both phases' flow, fused and modulated by learnable modules."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from merjax.models.layers import Conv, Dropout, Stage, Stem
+from merjax.types import InputError
+
+FUSIONS = ("gate", "mean")
+
+
+class FMANet(nn.Module):
+    """A trunk per phase, a fusion gate per pixel and channel, motion attention, shared last stages.
+
+    That phase fusion and magnitude modulation are learned from two flows is STATED; the layers are OUR CHOICE
+    (methods 6): G = sigmoid(conv1x1 [F1; F2]), F = G F1 + (1 - G) F2 learns the weights theta of COF, and
+    A = sigmoid(conv7x7 [mean_c F; max_c F; M_c]), F' = F + A F learns the modulation of MM-COF. M_c is the mean of the
+    two streams' third channels, resized to the map.
+
+    | layer | output |
+    | --- | --- |
+    | stem and first half of the stages, for each phase, own weights | b, h', w', d |
+    | fusion gate, motion attention | b, h', w', d |
+    | last half of the stages | b, h'', w'', d' |
+    | mean over space, dropout, dense | b, classes |
+
+    Attributes:
+        classes: number of classes.
+        width: channels of the first stage; OUR CHOICE 64 (ResNet-18), less for small images.
+        blocks: residual blocks of each stage; the first half before the fusion. OUR CHOICE (2, 2, 2, 2) (ResNet-18).
+        stem: "imagenet", or "small" for inputs of 28 to 64 pixels.
+        norm: "batch" or "group".
+        fusion: "gate", or for ablation "mean".
+        attention: motion attention on or off (ablation).
+        dropout: rate before the last layer; OUR CHOICE 0.5.
+    """
+
+    classes: int
+    width: int = 64
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    stem: str = "imagenet"
+    norm: str = "batch"
+    fusion: str = "gate"
+    attention: bool = True
+    dropout: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuses an unknown fusion."""
+        if self.fusion not in FUSIONS:
+            raise InputError(f"model.fmanet.fusion is '{self.fusion}'; it can be {', '.join(FUSIONS)}")
+        super().__post_init__()
+
+    @property
+    def streams(self) -> int:
+        """Streams that the input must have."""
+        return 2
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b {self.classes}"]:
+        """Logits of a batch; each stream is (u, v, magnitude)."""
+        half = (len(self.blocks) + 1) // 2
+
+        def stages(y: Float[Array, "b h w c"], start: int, stop: int) -> Float[Array, "b y x o"]:
+            for i in range(start, stop):
+                y = Stage(self.width * 2**i, self.blocks[i], 1 if i == 0 else 2, self.norm)(y, train=train)
+            return y
+
+        first, second = (stages(Stem(self.width, self.stem, self.norm)(x[:, i], train=train), 0, half) for i in (0, 1))
+        if self.fusion == "gate":
+            both = jnp.concatenate([first, second], axis=-1)
+            gate = nn.sigmoid(Conv(first.shape[-1], size=1, bias=True)(both))
+            f = gate * first + (1.0 - gate) * second
+        else:
+            f = (first + second) / 2.0
+        if self.attention:
+            magnitude = jax.image.resize(x[..., -1].mean(1)[..., None], (*f.shape[:3], 1), "linear")
+            seen = jnp.concatenate([f.mean(-1, keepdims=True), f.max(-1, keepdims=True), magnitude], axis=-1)
+            f = f + nn.sigmoid(Conv(1, size=7, bias=True)(seen)) * f
+        f = stages(f, half, len(self.blocks)).mean((1, 2))
+        return nn.Dense(self.classes)(Dropout(self.dropout)(f, train=train))

@@ -1,0 +1,205 @@
+"""Layers that several networks share: convolution, pooling, normalisation, dropout, residual stages.
+
+Images are channels-last, [b, h, w, c]. No bias stands before a normalisation: its gradient is zero in truth, and Adam
+would turn the noise left of it into a random walk.
+"""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Implementation = Literal["auto", "patches", "native"]
+
+
+def conv_patches(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
+    """Convolution as one matrix product: shifted slices side by side, times the kernel as a matrix.
+
+    Inside a compiled loop on the CPU the gradient of XLA's own convolution is several times slower, and under `vmap`
+    over folds this becomes a batched matrix product, not a grouped convolution (benchmarks/conv.py).
+    """
+    size_i, size_j, _, features = kernel.shape
+    rows, columns = (x.shape[1] - size_i) // stride + 1, (x.shape[2] - size_j) // stride + 1
+    slices = [
+        x[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
+        for i in range(size_i)
+        for j in range(size_j)
+    ]
+    return jnp.concatenate(slices, axis=-1) @ kernel.reshape(-1, features)
+
+
+def conv_native(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
+    """The same convolution by XLA's own operation."""
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
+
+
+class Conv(nn.Module):
+    """A square convolution.
+
+    Attributes:
+        features: output channels.
+        size: side of the kernel in pixels.
+        stride: step in pixels.
+        padding: zeros on every side; by default `size // 2`, which keeps h and w at stride 1.
+        bias: add a bias; leave it out before a normalisation.
+        how: "patches", "native", or "auto": patches on the CPU, native elsewhere (only the CPU was measured).
+    """
+
+    features: int
+    size: int = 3
+    stride: int = 1
+    padding: int | None = None
+    bias: bool = False
+    how: Implementation = "auto"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x {self.features}"]:
+        """Convolves; see the class."""
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        pad = self.size // 2 if self.padding is None else self.padding
+        x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        on_cpu = jax.default_backend() == "cpu"
+        patches = self.how == "patches" or (self.how == "auto" and on_cpu)
+        y = (conv_patches if patches else conv_native)(x, kernel, self.stride)
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.bias else y
+
+
+def max_pool(x: Float[Array, "b h w c"], size: int, stride: int, padding: int) -> Float[Array, "b y x c"]:
+    """Maximum over windows, as a maximum of strided slices: its gradient is far cheaper than that of reduce_window."""
+    spread = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    x = jnp.pad(x, spread, constant_values=-jnp.inf)
+    rows, columns = (x.shape[1] - size) // stride + 1, (x.shape[2] - size) // stride + 1
+    slices = [
+        x[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
+        for i in range(size)
+        for j in range(size)
+    ]
+    largest = slices[0]
+    for one in slices[1:]:
+        largest = jnp.maximum(largest, one)
+    return largest
+
+
+def average_to(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b y x c"]:
+    """Averages to a grid of at most size x size cells, as even as the sides allow."""
+
+    def cells(side: int) -> Float[Array, "size side"]:
+        count = min(size, side)
+        cell = jnp.arange(side) * count // side
+        belongs = (cell[None] == jnp.arange(count)[:, None]).astype(jnp.float32)
+        return belongs / belongs.sum(1, keepdims=True)
+
+    return jnp.einsum("yh,bhwc,xw->byxc", cells(x.shape[1]), x, cells(x.shape[2]))
+
+
+class Norm(nn.Module):
+    """Batch or group normalisation.
+
+    Attributes:
+        kind: "batch" (running statistics, momentum 0.9, epsilon 1e-5) or "group" (no state; groups of four or more
+            channels), which small batches and many small folds prefer.
+    """
+
+    kind: str = "batch"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w c"]:
+        """Normalises; see the class."""
+        if self.kind == "group":
+            return nn.GroupNorm(num_groups=max(1, min(32, x.shape[-1] // 4)), epsilon=1e-5)(x)
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x)
+
+
+class Dropout(nn.Module):
+    """Dropout with the rate in steps of 1/256: one random byte an entry, a quarter of the cost of a word."""
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*shape"], *, train: bool) -> Float[Array, "*shape"]:
+        """Drops entries in training and scales the rest up; the identity otherwise."""
+        dropped = round(256 * self.rate)
+        if not train or dropped == 0:
+            return x
+        words = jax.random.bits(self.make_rng("dropout"), (-(-x.size // 4),), jnp.uint32)
+        noise = jax.lax.bitcast_convert_type(words, jnp.uint8).reshape(-1)[: x.size].reshape(x.shape)
+        return jnp.where(noise >= dropped, x * (256 / (256 - dropped)), 0.0)
+
+
+class Stem(nn.Module):
+    """First layers of a ResNet.
+
+    Attributes:
+        width: output channels.
+        kind: "imagenet" (7 x 7 convolution and 3 x 3 maximum, each with stride 2: a quarter of the side) or
+            "small" (3 x 3 with stride 1), for inputs of 28 to 64 pixels.
+        norm: see `Norm`.
+    """
+
+    width: int
+    kind: str
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x {self.width}"]:
+        """Applies the stem; see the class."""
+        size, stride = (7, 2) if self.kind == "imagenet" else (3, 1)
+        x = Conv(self.width, size, stride)(x)
+        x = nn.relu(Norm(self.norm)(x, train=train))
+        return max_pool(x, 3, 2, 1) if self.kind == "imagenet" else x
+
+
+class Stage(nn.Module):
+    """Basic residual blocks of one resolution (He et al. 2016): two 3 x 3 convolutions and a shortcut each.
+
+    Attributes:
+        width: output channels.
+        blocks: number of blocks.
+        stride: of the first block.
+        norm: see `Norm`.
+    """
+
+    width: int
+    blocks: int
+    stride: int
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x {self.width}"]:
+        """Applies the stage; see the class."""
+        for block in range(self.blocks):
+            stride = self.stride if block == 0 else 1
+            y = nn.relu(Norm(self.norm)(Conv(self.width, stride=stride)(x), train=train))
+            y = Norm(self.norm)(Conv(self.width)(y), train=train)
+            if stride != 1 or x.shape[-1] != self.width:
+                x = Norm(self.norm)(Conv(self.width, size=1, stride=stride)(x), train=train)
+            x = nn.relu(x + y)
+        return x
+
+
+class Trunk(nn.Module):
+    """A ResNet without head: stem and stages whose width doubles and, after the first, whose side halves.
+
+    Attributes:
+        width: channels of the first stage (64 in ResNet-18).
+        blocks: blocks of every stage ((2, 2, 2, 2) in ResNet-18).
+        stem: see `Stem`.
+        norm: see `Norm`.
+    """
+
+    width: int = 64
+    blocks: tuple[int, ...] = (2, 2, 2, 2)
+    stem: str = "imagenet"
+    norm: str = "batch"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x o"]:
+        """The last map of the trunk."""
+        x = Stem(self.width, self.stem, self.norm)(x, train=train)
+        for stage, blocks in enumerate(self.blocks):
+            x = Stage(self.width * 2**stage, blocks, 1 if stage == 0 else 2, self.norm)(x, train=train)
+        return x

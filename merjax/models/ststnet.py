@@ -1,0 +1,47 @@
+"""STSTNet (Liong et al., FG 2019), the shallow three-stream network that most flow papers compare with."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from merjax.models.layers import Conv, Dropout, Norm, max_pool
+
+
+class STSTNet(nn.Module):
+    """Three shallow branches over (u, v, strain), concatenated, one linear layer: 1,683 parameters for 3 classes.
+
+    | layer | output at 28 x 28 |
+    | --- | --- |
+    | three 3 x 3 convolutions of 3, 5 and 8 filters, padding 2, with bias, relu, batch norm | b, 30, 30, 16 |
+    | 3 x 3 maximum, stride 3, padding 1; dropout | b, 10, 10, 16 |
+    | 2 x 2 average | b, 5, 5, 16 |
+    | flatten, dense | b, classes |
+
+    The branches see the same input, so one convolution of 16 filters is the same function with the same parameters;
+    batch norm and dropout act per channel and per entry. The bias stays: it comes before relu, not before the norm.
+
+    Source: authors' PyTorch code, from summaries (methods 10); STATED.
+
+    Attributes:
+        classes: number of classes.
+        dropout: rate after pooling; 0.5 in the authors' code.
+    """
+
+    classes: int
+    dropout: float = 0.5
+
+    @property
+    def streams(self) -> int:
+        """Streams that the input must have."""
+        return 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b {self.classes}"]:
+        """Logits of a batch."""
+        y = nn.relu(Conv(3 + 5 + 8, padding=2, bias=True)(x[:, 0]))
+        y = max_pool(Norm("batch")(y, train=train), 3, 3, 1)
+        y = Dropout(self.dropout)(y, train=train)
+        rows, columns = 2 * (y.shape[1] // 2), 2 * (y.shape[2] // 2)
+        y = y[:, :rows, :columns]
+        y = (y[:, ::2, ::2] + y[:, 1::2, ::2] + y[:, ::2, 1::2] + y[:, 1::2, 1::2]) / 4.0
+        return nn.Dense(self.classes)(jnp.reshape(y, (y.shape[0], -1)))

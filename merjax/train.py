@@ -1,0 +1,203 @@
+"""Training and testing of ONE fold, as pure functions. `parallel` lifts them over folds and seeds.
+
+All randomness hangs on the fold's key and the step number, so that a fold trained alone gives the numbers that it
+gives in a stack of folds, and ten steps equal four and then six.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from merjax.losses import class_weights
+from merjax.types import Curves, Fold, InputError, Samples, State
+
+
+class Stream(IntEnum):
+    """Named branches of a key: a new one never shifts the numbers of another."""
+
+    INIT = 0
+    ORDER = 1
+    AUGMENT = 2
+    DROPOUT = 3
+
+
+SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
+    "constant": lambda lr, steps: optax.constant_schedule(lr),
+    "cosine": lambda lr, steps: optax.warmup_cosine_decay_schedule(0.0, lr, steps // 20, steps),
+    "onecycle": lambda lr, steps: optax.cosine_onecycle_schedule(steps, lr),
+}
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "adam": lambda schedule, decay: optax.chain(optax.add_decayed_weights(decay), optax.adam(schedule)),
+    "adamw": lambda schedule, decay: optax.adamw(schedule, weight_decay=decay),
+}
+
+
+def init(key: Key[Array, ""], fold: Fold, samples: Samples, *, net: nn.Module, tx: optax.GradientTransformation) -> State:
+    """The untrained state of one fold.
+
+    Args:
+        key: the fold's key.
+        fold: its split; only its key tells folds apart here.
+        samples: gives the shape of the input.
+        net: the network.
+        tx: the optimiser.
+    """
+    keys = {"params": jax.random.fold_in(key, Stream.INIT)}
+    variables = net.init(keys, jnp.zeros_like(samples.x[:1]), train=False)
+    params = variables["params"]
+    return State(jnp.zeros((), jnp.int32), params, variables.get("batch_stats", {}), tx.init(params))
+
+
+def batch_rows(
+    key: Key[Array, ""], step: Int[Array, ""], fold: Fold, batch: int, epoch_steps: int
+) -> Int[Array, " batch"]:
+    """The rows of one step: a fresh order of the fold's training rows every epoch.
+
+    An epoch is `epoch_steps` full batches for every fold; where a fold has fewer rows, its order starts again.
+    """
+    noise = jax.random.uniform(jax.random.fold_in(key, step // epoch_steps), fold.train.shape)
+    order = jnp.argsort(jnp.where(fold.train_mask, noise, jnp.inf))  # padding last
+    position = (step % epoch_steps) * batch + jnp.arange(batch)
+    return fold.train[order[position % fold.train_mask.sum()]]
+
+
+def fit(
+    key: Key[Array, ""],
+    state: State,
+    fold: Fold,
+    samples: Samples,
+    *,
+    net: nn.Module,
+    tx: optax.GradientTransformation,
+    loss: Callable[..., Float[Array, ""]],
+    augment: Callable[[Key[Array, ""], Float[Array, "p h w c"]], Float[Array, "p h w c"]],
+    weight_power: float,
+    batch: int,
+    epoch_steps: int,
+    steps: int,
+) -> tuple[State, Float[Array, "steps 2"]]:
+    """Trains one fold for some steps, from wherever its state stands.
+
+    Args:
+        key: the fold's key, the same in every call.
+        state: where training stands.
+        fold: the split; only its training rows are read.
+        samples: all clips.
+        net: the network.
+        tx: the optimiser.
+        loss: loss(logits, label, weights).
+        augment: random change of one sample.
+        weight_power: see `losses.class_weights`; the weights come from this fold's training rows.
+        batch: clips per step.
+        epoch_steps: steps per epoch.
+        steps: steps to go.
+
+    Returns:
+        The new state, and loss and accuracy of every step.
+    """
+    weights = class_weights(samples.label[fold.train], fold.train_mask, net.classes, weight_power)
+    order_key, augment_key, dropout_key = (
+        jax.random.fold_in(key, stream) for stream in (Stream.ORDER, Stream.AUGMENT, Stream.DROPOUT)
+    )
+
+    def step(state: State, _: None) -> tuple[State, Float[Array, "2"]]:
+        rows = batch_rows(order_key, state.step, fold, batch, epoch_steps)
+        keys = jax.random.split(jax.random.fold_in(augment_key, state.step), batch)
+        x, label = jax.vmap(augment)(keys, samples.x[rows]), samples.label[rows]
+
+        def objective(params: dict) -> tuple[Float[Array, ""], tuple[Float[Array, "batch k"], dict]]:
+            logits, changed = net.apply(
+                {"params": params, "batch_stats": state.batch_stats},
+                x,
+                train=True,
+                rngs={"dropout": jax.random.fold_in(dropout_key, state.step)},
+                mutable=["batch_stats"],
+            )
+            return loss(logits, label, weights), (logits, changed.get("batch_stats", {}))
+
+        (value, (logits, stats)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
+        updates, opt = tx.update(gradient, state.opt, state.params)
+        params = optax.apply_updates(state.params, updates)
+        accuracy = (logits.argmax(-1) == label).mean()
+        return State(state.step + 1, params, stats, opt), jnp.stack([value, accuracy])
+
+    return jax.lax.scan(step, state, length=steps)
+
+
+def evaluate(
+    state: State,
+    fold: Fold,
+    samples: Samples,
+    *,
+    net: nn.Module,
+    mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None = None,
+) -> Float[Array, "e k"]:
+    """Class probabilities of a fold's test rows; rows of padding hold nothing of use.
+
+    Args:
+        state: trained state.
+        fold: the split; only its test rows are read.
+        samples: all clips.
+        net: the network.
+        mirror: where given, the probabilities of each clip and its mirror image are averaged.
+    """
+    x = samples.x[fold.test]
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    probability = jax.nn.softmax(net.apply(variables, x, train=False))
+    if mirror is None:
+        return probability
+    return (probability + jax.nn.softmax(net.apply(variables, jax.vmap(mirror)(x), train=False))) / 2.0
+
+
+def epoch(
+    key: Key[Array, ""],
+    state: State,
+    fold: Fold,
+    samples: Samples,
+    *,
+    net: nn.Module,
+    mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None,
+    epoch_steps: int,
+    **recipe: object,
+) -> tuple[State, Curves]:
+    """One epoch of `fit`, then `evaluate`: the unit that is compiled, lifted over folds and repeated.
+
+    Args:
+        key: the fold's key, the same in every call.
+        state: where training stands.
+        fold: the split.
+        samples: all clips.
+        net: the network.
+        mirror: see `evaluate`.
+        epoch_steps: steps per epoch.
+        **recipe: the other arguments of `fit`.
+    """
+    state, steps = fit(key, state, fold, samples, net=net, epoch_steps=epoch_steps, steps=epoch_steps, **recipe)
+    loss, accuracy = steps.mean(0)
+    return state, Curves(loss, accuracy, evaluate(state, fold, samples, net=net, mirror=mirror))
+
+
+def optimizer(
+    *, name: str, schedule: str, lr: float, weight_decay: float, steps: int
+) -> optax.GradientTransformation:
+    """An optimiser with its learning-rate schedule.
+
+    Args:
+        name: one of `OPTIMIZERS`; "adam" adds the decay to the gradient (L2), "adamw" decouples it.
+        schedule: one of `SCHEDULES`.
+        lr: peak learning rate.
+        weight_decay: 0 for none.
+        steps: length of the schedule.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    for field, value, table in (("optimizer", name, OPTIMIZERS), ("schedule", schedule, SCHEDULES)):
+        if value not in table:
+            raise InputError(f"train.{field} is '{value}'; it can be {', '.join(table)}")
+    return OPTIMIZERS[name](SCHEDULES[schedule](lr, steps), weight_decay)

@@ -1,0 +1,88 @@
+"""The records that travel between the rooms of merjax.
+
+Records are NamedTuples: plain pytrees that survive `vmap` and `eval_shape`. An axis letter means the same thing
+everywhere: `n` samples, `f` folds, `b` batch, `t` frames, `h w c` image, `k` classes, `s` subjects, `p` streams,
+`a` training rows and `e` test rows of a fold (both padded).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong; the message is one sentence that names it and says what would be right."""
+
+
+class Annotation(NamedTuple):
+    """One clip as the table and the folder give it."""
+
+    database: str
+    subject: str
+    clip: str
+    label: int  # position in Dataset.classes
+    files: tuple[str, ...] = ()  # where its images lie, as its reader needs them
+
+    @property
+    def sample_id(self) -> str:
+        return f"{self.database}/{self.subject}/{self.clip}"
+
+
+class Clip(NamedTuple):
+    """What one clip shows, in host memory. A source fills what it has; an input asks for fields by name.
+
+    Flow images hold (u right, v down, optical strain) in any unit: an input scales them itself.
+    """
+
+    frames: UInt8[np.ndarray, "t h w c"] | None = None  # onset to offset, inclusive
+    apex: int | None = None  # 0-based position in frames
+    onset_apex: Float[np.ndarray, "h w 3"] | None = None  # flow from the onset to the apex frame
+    apex_offset: Float[np.ndarray, "h w 3"] | None = None  # flow from the apex to the offset frame
+
+
+class Dataset(NamedTuple):
+    """Clips that share one list of classes, and the function that loads one of them."""
+
+    name: str
+    classes: tuple[str, ...]
+    clips: tuple[Annotation, ...]
+    load: Callable[[Annotation], Clip]
+    left_out: tuple[str, ...] = ()  # one sentence for each clip that the repair policy dropped
+
+
+class Samples(NamedTuple):
+    """Every clip of a run as network input; on the device once, shared by all folds."""
+
+    x: Float[Array, "n p h w c"]
+    label: Int[Array, " n"]
+    subject: Int[Array, " n"]
+
+
+class Fold(NamedTuple):
+    """One leave-one-subject-out split: padded row numbers into Samples, never a copy of data."""
+
+    subject: Int[Array, ""]  # the one left out
+    train: Int[Array, " a"]
+    train_mask: Bool[Array, " a"]
+    test: Int[Array, " e"]
+    test_mask: Bool[Array, " e"]
+
+
+class State(NamedTuple):
+    """All that training changes. Stacked over folds it is the checkpoint."""
+
+    step: Int[Array, ""]
+    params: PyTree
+    batch_stats: PyTree
+    opt: PyTree
+
+
+class Curves(NamedTuple):
+    """What one fold shows epoch by epoch (a leading axis of epochs)."""
+
+    loss: jax.Array  # [epochs] mean training loss
+    accuracy: jax.Array  # [epochs] on the augmented training batches
+    probability: jax.Array  # [epochs, e, k] of the held-out subject's rows

@@ -1,0 +1,264 @@
+"""The report page: well-formed, self-contained, honest about how its epoch was chosen, and right in its pictures."""
+
+import base64
+import re
+from html import escape
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from merjax.report import figures
+from merjax.report.page import TEST_CHOSEN, Picture, page
+
+VOID = {"meta", "link", "br", "img", "hr"}
+
+
+class Outline(HTMLParser):
+    """Collects tags and attributes, and fails where tags are not balanced."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.seen, self.captions = [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs)
+        self.seen.append((tag, dict(attrs)))
+        if tag == "figcaption":
+            self.captions.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "figcaption" in self.open:
+            self.captions[-1] += data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.seen if name == tag]
+
+
+def part(classes, absent=(), seeds=1):
+    counts = {name: 0 if name in absent else 4 + i for i, name in enumerate(classes)}
+    confusion = np.diag(list(counts.values())) * seeds
+    run = {"accuracy": 0.7125, "uf1": 0.6543, "uar": 0.6789}
+    return {
+        "n": sum(counts.values()),
+        "subjects": 5,
+        "classes": counts,
+        **run,
+        "uf1_interval": [0.5011, 0.7522],
+        "uar_interval": [0.5233, 0.7744],
+        "confusion": confusion.tolist(),
+        "absent": list(absent),
+        "per_seed": [{"seed": seed, **run, "uf1": 0.6 + seed / 8} for seed in range(seeds)],
+    }
+
+
+def build(
+    classes=("negative", "positive", "surprise"),
+    databases=None,
+    *,
+    select="last",
+    seeds=1,
+    epochs=4,
+    streams=1,
+    size=28,
+    channels=3,
+    vector=True,
+    loss=None,
+    **changes,
+):
+    databases = {"casme2": ()} if databases is None else databases
+    scores = {
+        "classes": list(classes),
+        "protocol": "leave one subject out over 5 subjects",
+        "select": select,
+        "seeds": list(range(seeds)),
+        "wall_seconds": 3725.0,
+        "compile_seconds": 12.34,
+        "notes": [],
+        "left_out": [],
+        "whole": part(classes, seeds=seeds),
+        "databases": {name: part(classes, absent, seeds) for name, absent in databases.items()},
+    }
+    rng = np.random.default_rng(0)
+    x = rng.normal(0, 0.3, (streams, size, size, channels)).astype(np.float32)
+    return page(
+        title="A run",
+        scores=scores | changes,
+        config={"train": {"lr": 0.001, "augment": {}}, "name": "<config>"},
+        environment={"jax": "0.10.2", "commit": "0123abc", "command": "python run.py --config='a&b'"},
+        loss=rng.random((5 * seeds, epochs)) if loss is None else loss,
+        uf1=rng.random((seeds, epochs)),
+        gallery={name: [Picture(f"s1/{i}", x) for i in range(2)] for name in classes},
+        vector=vector,
+    )
+
+
+def pixels(uri):
+    head, data = uri.split(",")
+    assert head == "data:image/png;base64"
+    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+VARIANTS = [
+    {},
+    {"classes": ("yes", "no"), "epochs": 1, "vector": False, "channels": 1},
+    {"classes": ("a very long name of a class, longer than any cell", "x" * 60, *"cdefgh"), "seeds": 3, "epochs": 60},
+    {"databases": {"casme2": (), "samm": ("surprise",), "smic": ()}, "select": "test", "streams": 2},
+    {"databases": {}, "size": 224, "vector": False, "notes": ["One."], "left_out": ["A clip: no images."] * 12},
+    {"loss": np.full((5, 4), np.nan)},
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_page_is_well_formed_and_self_contained(variant):
+    text = build(**variant)
+    outline = Outline(text)
+    assert "script" not in {tag for tag, _ in outline.seen}
+    assert not re.search(r"https?://", text.replace("http://www.w3.org/2000/svg", ""))
+    assert "url(" not in text
+    assert "@import" not in text
+    assert not re.search(r"\bnan\b", re.sub(r"base64,[\w+/=]+", "", text))
+    for attrs in outline.all("img") + outline.all("image") + outline.all("link"):
+        assert attrs.get("src", attrs.get("href")).startswith("data:")
+    assert all(attrs["alt"] for attrs in outline.all("img"))
+    assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in outline.all("svg"))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_headings_are_ordered(variant):
+    levels = [int(tag[1]) for tag, _ in Outline(build(**variant)).seen if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_page_tells_the_numbers():
+    text = build(seeds=2, notes=["A remark."], left_out=["samm/006: no images."])
+    for told in ("0.713", "0.654", "0.679", "[0.501, 0.752]", "[0.523, 0.774]", "15 clips of 5 subjects"):
+        assert told in text
+    for told in ("leave one subject out over 5 subjects", "last epoch scored", "seeds 0 and 1", "0.725", "1 h 2 min"):
+        assert told in text
+    for told in ("A remark.", "samm/006: no images.", "12.3 s", "train.lr", "0.001", "0.10.2", "0123abc"):
+        assert told in text
+    assert "Summed over 2 seeds" in text
+    assert "it chose nothing" in text
+    assert escape("python run.py --config='a&b'") in text
+
+
+def test_hostile_names_are_escaped():
+    text = build(
+        ("<b>", '"><i>', "a & b"),
+        {"<u>one": (), "<u>two": ("<b>",)},
+        notes=["<s>note"],
+        left_out=["<s>left"],
+        protocol="<em>",
+    )
+    Outline(text)
+    for tag in ("<u>", "<i>", "<s>", "<em>", "<config>", "& b"):
+        assert tag not in text
+    assert "&lt;b&gt;" in text
+    assert not re.search(r"<b>\s*<(?!/b>)", text)  # the page's own bold holds a number or a name
+
+
+@pytest.mark.parametrize("databases", [{"casme2": ()}, {"casme2": (), "smic": ("surprise",)}])
+def test_every_score_says_that_its_epoch_was_chosen_on_the_test_subject(databases):
+    text = build(databases=databases, select="test", seeds=2)
+    captions = [
+        caption for caption in Outline(text).captions if not re.match(r"s1/|Clips per class|Mean training", caption)
+    ]
+    assert len(captions) == (6 if len(databases) == 1 else 8)
+    assert all(TEST_CHOSEN in caption for caption in captions)
+    assert TEST_CHOSEN in text[: text.index("<h2>")]
+    assert "chose nothing" not in text
+    assert TEST_CHOSEN not in build(databases=databases, seeds=2)
+
+
+def test_an_absent_class_is_named():
+    text = build(databases={"casme2": (), "smic": ("positive", "surprise")})
+    assert "smic has no clip of positive and surprise" in text
+    assert "casme2 has no clip" not in text
+    assert "<td>none</td>" in text
+    assert "chance 1.000" in text  # one class is left in smic
+
+
+@pytest.mark.parametrize(
+    ("size", "vector", "side"), [(28, True, 112), (56, False, 112), (112, True, 112), (500, False, 224)]
+)
+def test_gallery_images_decode_to_the_size_shown(size, vector, side):
+    images = Outline(build(("yes", "no"), size=size, vector=vector, streams=2)).all("img")
+    assert len(images) == 2 * 2 * 2
+    assert {pixels(image["src"]).shape for image in images} == {(side, side, 3)}
+
+
+def test_png_keeps_pixels_and_channel_order():
+    image = np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)
+    decoded = pixels(figures.png(image))[..., ::-1]
+    np.testing.assert_array_equal(decoded[::4, ::4], image)
+    np.testing.assert_array_equal(decoded[3::4, 3::4], image)
+
+
+def hue(rgb):
+    return cv2.cvtColor(np.asarray(rgb, np.uint8).reshape(1, 1, 3), cv2.COLOR_RGB2HSV)[0, 0, 0].item()
+
+
+@pytest.mark.parametrize(
+    ("motion", "row", "column", "degrees"),
+    [((1, 0), 32, 60, 0), ((0, 1), 60, 32, 90), ((-1, 0), 32, 4, 180), ((0, -1), 4, 32, 270)],
+)
+def test_flow_has_the_hue_of_its_side_of_the_wheel(motion, row, column, degrees):
+    x = np.zeros((8, 8, 3), np.float32)
+    x[..., :2] = motion
+    shown = figures.flow_picture(x, figures.full_speed(x))
+    assert (shown == shown[0, 0]).all()
+    assert hue(shown[0, 0]) == hue(figures.wheel_picture(65)[row, column, :3])
+    assert 2 * hue(shown[0, 0]) == degrees  # as OpenCV users know it: right is red, left is cyan
+
+
+def test_still_flow_is_neutral_and_speed_is_relative_to_the_clip():
+    still = np.zeros((8, 8, 3), np.float32)
+    assert figures.full_speed(still) == 0
+    assert (figures.flow_picture(still, 0.0) == 255).all()
+    still[2:6, 2:6, 0] = 1
+    pictures = [
+        figures.flow_picture(scale * still, figures.full_speed(scale * still)) for scale in (np.float32(1e-3), 1)
+    ]
+    np.testing.assert_array_equal(*pictures)
+    assert (pictures[0][0, 0] == 255).all()
+    assert np.ptp(pictures[0][3, 3]) > 200
+
+
+def test_image_picture_shows_both_ranges():
+    x = np.linspace(0, 1, 5, dtype=np.float32).reshape(1, 5, 1)
+    np.testing.assert_array_equal(figures.image_picture(x, False)[0, :, 0], [0, 64, 128, 191, 255])
+    np.testing.assert_array_equal(figures.image_picture(2 * x - 1, True), figures.image_picture(x, False))
+
+
+def test_intervals_stand_where_their_numbers_say():
+    drawn = figures.intervals([figures.Interval("a", 0.5, 0.25, 0.75, 1 / 3)], "UF1")
+    ends = {label: float(x) for x, label in re.findall(r'<text x="([\d.]+)"[^>]*>([01]\.0)</text>', drawn)}
+    place = lambda value: ends["0.0"] + value * (ends["1.0"] - ends["0.0"])  # noqa: E731
+    assert float(re.search(r'cx="([\d.]+)"', drawn)[1]) == pytest.approx(place(0.5), abs=0.06)
+    low, high = map(float, re.search(r'M([\d.]+) [\d.]+H([\d.]+)"', drawn).groups())
+    assert (low, high) == pytest.approx((place(0.25), place(0.75)), abs=0.06)
+    assert f"M{place(1 / 3):.1f} " in drawn
+
+
+def test_curves_leave_a_gap_where_a_run_is_not_finite():
+    values = np.array([[1.0, 2.0, np.nan, 2.0, 1.0]])
+    drawn = figures.curves(values, "loss", band=False)
+    line = re.search(r'd="(M[^"H V]*[^"]*L[^"]*)"', drawn)[1]
+    assert line.count("M") == 2
+    assert line.count("L") == 2
