@@ -15,7 +15,6 @@ from typing import TypeVar
 from ml_collections import ConfigDict
 
 from merjax import parallel
-
 from merjax.data import DATASETS
 from merjax.losses import LOSSES
 from merjax.models import MODELS
@@ -66,11 +65,11 @@ def default() -> ConfigDict:
 def options(function: Callable[..., object]) -> dict[str, object]:
     """Keyword arguments with defaults: those of a function after its `*`, or the fields of a network."""
     if dataclasses.is_dataclass(function):
-        skip = ("classes", "parent", "name")
-        return {field.name: field.default for field in dataclasses.fields(function) if field.name not in skip}
+        own = [field for field in dataclasses.fields(function) if field.name not in ("classes", "parent", "name")]
+        return {field.name: field.default for field in own}
     parameters = inspect.signature(function).parameters.values()
-    skip = ("phases", "repair")  # given to readers from the fields that all of them share
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in skip}
+    shared = ("phases", "repair")  # readers get these from the input and from a field that all of them share
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in shared}
 
 
 def pick(table: Mapping[str, T], field: str, name: str) -> T:
@@ -158,7 +157,7 @@ def claim(workdir: Path, config: dict) -> None:
 
 def flat(tree: dict, prefix: str = "") -> dict:
     """A nested dictionary as one with dotted names."""
-    found = {}
+    found: dict[str, object] = {}
     for name, value in tree.items():
         found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return found

@@ -3,6 +3,8 @@
 `LOSSES` is the table that a config's `train.loss` is looked up in.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -53,4 +55,4 @@ def focal(
     return (weights[label] * -((1.0 - jnp.exp(log_p)) ** gamma) * log_p).mean()
 
 
-LOSSES = {"cross_entropy": cross_entropy, "focal": focal}
+LOSSES: dict[str, Callable[..., Float[Array, ""]]] = {"cross_entropy": cross_entropy, "focal": focal}

@@ -8,6 +8,8 @@ evaluated part is left out of both means (datasets.md 8); F1 is 0 for a class th
 import numpy as np
 from jaxtyping import Float, Int
 
+Scores = np.ndarray | np.float64  # one score for each confusion matrix
+
 
 def confusion(label: Int[np.ndarray, " n"], prediction: Int[np.ndarray, " n"], classes: int) -> Int[np.ndarray, "k k"]:
     """Counts clips by true class (row) and predicted class (column)."""
@@ -16,27 +18,27 @@ def confusion(label: Int[np.ndarray, " n"], prediction: Int[np.ndarray, " n"], c
     return counts
 
 
-def accuracy(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch"]:
+def accuracy(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:
     """Share of clips predicted right, over all clips."""
     return np.trace(counts, axis1=-2, axis2=-1) / np.maximum(counts.sum((-2, -1)), 1)
 
 
 def mean_over_present(
     score: Float[np.ndarray, "*batch k"], counts: Int[np.ndarray, "*batch k k"]
-) -> Float[np.ndarray, "*batch"]:
+) -> Float[Scores, "*batch"]:
     """Mean of a per-class score over the classes that have clips."""
     present = counts.sum(-1) > 0
     return (score * present).sum(-1) / np.maximum(present.sum(-1), 1)
 
 
-def uf1(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch"]:
+def uf1(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:
     """Unweighted F1: mean over classes of 2 TP / (2 TP + FP + FN)."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     total = counts.sum(-1) + counts.sum(-2)
     return mean_over_present(2 * hits / np.maximum(total, 1), counts)
 
 
-def uar(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch"]:
+def uar(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:
     """Unweighted average recall: mean over classes of TP / N."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     return mean_over_present(hits / np.maximum(counts.sum(-1), 1), counts)

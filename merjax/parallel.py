@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Key, PyTree
 
-from merjax.types import Fold, InputError, Samples
+from merjax.types import Fold, InputError
 
 STRATEGIES = ("auto", "map", "vmap", "shard_map")
 

@@ -49,7 +49,7 @@ def prepare(dataset: Dataset, made_by: Input, **arguments: object) -> Samples:
         InputError: clips of different sizes.
     """
     make = jax.jit(partial(made_by.make, **arguments))
-    made = []
+    made: list[np.ndarray] = []
     for clip in tqdm(dataset.clips, desc="inputs", unit="clip", delay=2):
         x = make(*parts(dataset.load(clip), made_by.needs))
         if made and x.shape != made[0].shape:

@@ -6,6 +6,7 @@ gives in a stack of folds, and ten steps equal four and then six.
 
 from collections.abc import Callable
 from enum import IntEnum
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -37,7 +38,9 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 }
 
 
-def init(key: Key[Array, ""], fold: Fold, samples: Samples, *, net: nn.Module, tx: optax.GradientTransformation) -> State:
+def init(
+    key: Key[Array, ""], fold: Fold, samples: Samples, *, net: nn.Module, tx: optax.GradientTransformation
+) -> State:
     """The untrained state of one fold.
 
     Args:
@@ -100,7 +103,7 @@ def fit(
     Returns:
         The new state, and loss and accuracy of every step.
     """
-    weights = class_weights(samples.label[fold.train], fold.train_mask, net.classes, weight_power)
+    weights = class_weights(samples.label[fold.train], jnp.asarray(fold.train_mask), net.classes, weight_power)
     order_key, augment_key, dropout_key = (
         jax.random.fold_in(key, stream) for stream in (Stream.ORDER, Stream.AUGMENT, Stream.DROPOUT)
     )
@@ -146,12 +149,15 @@ def evaluate(
         net: the network.
         mirror: where given, the probabilities of each clip and its mirror image are averaged.
     """
-    x = samples.x[fold.test]
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    probability = jax.nn.softmax(net.apply(variables, x, train=False))
+
+    def probability(x: Float[Array, "e p h w c"]) -> Float[Array, "e k"]:
+        return jax.nn.softmax(jnp.asarray(net.apply(variables, x, train=False)))
+
+    x = samples.x[fold.test]
     if mirror is None:
-        return probability
-    return (probability + jax.nn.softmax(net.apply(variables, jax.vmap(mirror)(x), train=False))) / 2.0
+        return probability(x)
+    return (probability(x) + probability(jax.vmap(mirror)(x))) / 2.0
 
 
 def epoch(
@@ -163,7 +169,7 @@ def epoch(
     net: nn.Module,
     mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None,
     epoch_steps: int,
-    **recipe: object,
+    **recipe: Any,
 ) -> tuple[State, Curves]:
     """One epoch of `fit`, then `evaluate`: the unit that is compiled, lifted over folds and repeated.
 
@@ -182,9 +188,7 @@ def epoch(
     return state, Curves(loss, accuracy, evaluate(state, fold, samples, net=net, mirror=mirror))
 
 
-def optimizer(
-    *, name: str, schedule: str, lr: float, weight_decay: float, steps: int
-) -> optax.GradientTransformation:
+def optimizer(*, name: str, schedule: str, lr: float, weight_decay: float, steps: int) -> optax.GradientTransformation:
     """An optimiser with its learning-rate schedule.
 
     Args:

@@ -8,9 +8,10 @@ everywhere: `n` samples, `f` folds, `b` batch, `t` frames, `h w c` image, `k` cl
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
+
+Host = Array | np.ndarray  # on a device inside a program, in host memory around it
 
 
 class InputError(ValueError):
@@ -28,6 +29,7 @@ class Annotation(NamedTuple):
 
     @property
     def sample_id(self) -> str:
+        """Unique over all databases."""
         return f"{self.database}/{self.subject}/{self.clip}"
 
 
@@ -64,11 +66,11 @@ class Samples(NamedTuple):
 class Fold(NamedTuple):
     """One leave-one-subject-out split: padded row numbers into Samples, never a copy of data."""
 
-    subject: Int[Array, ""]  # the one left out
-    train: Int[Array, " a"]
-    train_mask: Bool[Array, " a"]
-    test: Int[Array, " e"]
-    test_mask: Bool[Array, " e"]
+    subject: Int[Host, ""]  # the one left out
+    train: Int[Host, " a"]
+    train_mask: Bool[Host, " a"]
+    test: Int[Host, " e"]
+    test_mask: Bool[Host, " e"]
 
 
 class State(NamedTuple):
@@ -83,6 +85,6 @@ class State(NamedTuple):
 class Curves(NamedTuple):
     """What one fold shows epoch by epoch (a leading axis of epochs)."""
 
-    loss: jax.Array  # [epochs] mean training loss
-    accuracy: jax.Array  # [epochs] on the augmented training batches
-    probability: jax.Array  # [epochs, e, k] of the held-out subject's rows
+    loss: Host  # [epochs] mean training loss
+    accuracy: Host  # [epochs] on the augmented training batches
+    probability: Host  # [epochs, e, k] of the held-out subject's rows

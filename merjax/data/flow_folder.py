@@ -73,8 +73,8 @@ def read(root: str, *, phases: tuple[str, ...] = ("onset_apex",), repair: str = 
 
 
 def _load(images: dict[str, _Flow], phases: tuple[str, ...], annotation: Annotation) -> Clip:
-    flow = [images[file].astype(np.float32) / 255 for file in annotation.files]
-    return Clip(**dict(zip(phases, flow, strict=True)))
+    flow = {phase: images[file].astype(np.float32) / 255 for phase, file in zip(phases, annotation.files, strict=True)}
+    return Clip(onset_apex=flow.get("onset_apex"), apex_offset=flow.get("apex_offset"))
 
 
 def _folder(root: str) -> Path:

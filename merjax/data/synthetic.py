@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from merjax.data.faces import Grid, Image, grid, stream, subject_face
 from merjax.types import Annotation, Clip, Dataset, InputError
 
 ACTIONS = {
@@ -23,33 +24,12 @@ ACTIONS = {
     "positive": "lip_corner_puller",  # AU12: mouth corners up and out, cheeks follow
     "surprise": "brow_raiser",  # AU1 + AU2 with AU5: brows and upper lids up
 }
-FACE = {  # the range of each measure; a half is half a width, and x is counted from the middle line
-    "half": (0.33, 0.38),
-    "eye_x": (0.145, 0.175),
-    "eye_y": (0.43, 0.46),
-    "eye_half": (0.064, 0.076),
-    "lid": (0.03, 0.04),  # from the eye's axis up
-    "brow_y": (0.315, 0.345),
-    "brow_half": (0.085, 0.105),
-    "brow_thick": (0.014, 0.024),
-    "brow_tilt": (-0.1, 0.2),
-    "brow_arch": (0.005, 0.025),
-    "mouth_y": (0.745, 0.785),
-    "mouth_half": (0.105, 0.14),
-    "mouth_bend": (-0.02, 0.02),
-    "lip": (0.016, 0.028),
-    "gain": (0.75, 1.25),  # the subject's strength of expression, 1 on average
-}
-
-Grid = Float[np.ndarray, "*grid"]
-Image = Float[np.ndarray, "h w 3"]
-Colour = Float[np.ndarray, "*h_w 3"]
 
 
 class Dials(NamedTuple):
     """What makes a data set easy or hard; `read` explains them."""
 
-    amplitude: float = 1.6
+    amplitude: float = 1.4
     drift: float = 0.2
     light: float = 0.03
     noise: float = 2.0
@@ -62,7 +42,8 @@ DEFAULT = Dials()
 class Truth(NamedTuple):
     """A drawn clip and what is known about it.
 
-    Displacement is (u right, v down) in pixels: what pixel x of frame 0 shows lies at x + displacement[t, x] in frame t.
+    Displacement is (u right, v down) in pixels: what lies at pixel x in frame 0 lies at x + displacement[t, x] in
+    frame t.
     """
 
     frames: UInt8[np.ndarray, "t h w 3"]  # RGB
@@ -79,120 +60,6 @@ class Bump(NamedTuple):
     u: float
     v: float
     width: float
-
-
-def _stream(*numbers: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(numbers)))
-
-
-def _grid(size: int) -> tuple[Grid, Grid]:
-    centres = (np.arange(size, dtype=np.float32) + 0.5) / np.float32(size)
-    x, y = np.meshgrid(centres, centres)
-    return x, y
-
-
-# The texture of a face.
-
-
-def _soft(inside: Grid, edge: float = 0.012) -> Grid:
-    """Turn a signed distance, positive inside, into coverage between 0 and 1."""
-    return np.clip(inside / edge + 0.5, 0, 1)
-
-
-def _ellipse(x: Grid, y: Grid, half_x: float, half_y: float) -> Grid:
-    return _soft((1 - np.hypot(x / half_x, y / half_y)) * min(half_x, half_y))
-
-
-def _stroke(x: Grid, y: Grid, half: float, thick: float, tilt: float = 0.0, bend: float = 0.0) -> Grid:
-    """A line of length 2 half around the origin that thins to its ends; bend moves the ends down against the middle."""
-    s = np.clip(x / half, -1, 1)
-    middle = tilt * x + bend * (s * s - 0.5)
-    return _soft(thick * (1 - 0.7 * s * s) - np.abs(y - middle)) * _soft(half - np.abs(x))
-
-
-def _blend(image: Image, cover: Grid, colour: Colour) -> None:
-    image += cover[..., None] * (colour - image)
-
-
-def _mottle(rng: np.random.Generator, size: int, cells: tuple[int, ...], stretch: int = 1) -> Grid:
-    """Band-limited noise, about unit spread: random grids of so many cells, enlarged smoothly."""
-    layers = [rng.standard_normal((max(c // stretch, 2), c)).astype(np.float32) for c in cells]
-    return sum(cv2.resize(layer, (size, size), interpolation=cv2.INTER_CUBIC) for layer in layers) / len(cells) ** 0.5
-
-
-def _paint(face: SimpleNamespace, rng: np.random.Generator, size: int) -> Image:
-    """The neutral face, RGB 0..255, at `size` pixels a side."""
-    x, y = _grid(size)
-    x = x - 0.5
-    tone = rng.uniform(0, 1)
-    skin = (1 - tone) * np.array([236, 196, 170]) + tone * np.array([134, 88, 62]) + rng.uniform(-8, 8, 3)
-    hair = np.array([[38, 28, 24], [84, 56, 36], [150, 112, 66], [112, 108, 106]])[rng.integers(4)]
-    hair = hair * rng.uniform(0.8, 1.2) * (1 + 0.12 * _mottle(rng, size, (24, 64), stretch=4)[..., None])
-    iris = np.array([[70.0, 46, 30], [62, 96, 130], [78, 100, 62]])[rng.integers(3)]
-    lips = skin * np.array([0.86, 0.58, 0.58])
-    dark = skin * np.array([0.62, 0.52, 0.48])
-    wall = rng.uniform(90, 190) + rng.uniform(-14, 14, 3)
-
-    image = (wall * (1 + 0.06 * _mottle(rng, size, (4, 10))[..., None])).astype(np.float32)
-    head = _ellipse(x, y - 0.45, face.half + 0.075, 0.49)
-    _blend(image, head, hair)
-    _blend(image, _soft(face.half * 0.62 - np.abs(x)) * _soft(y - 0.8), skin * 0.72)  # neck
-    wide = x * (1 + np.float32(0.6) * np.clip(y - 0.5, 0, 1) ** 2)  # the oval narrows to a chin
-    oval = _ellipse(wide, y - 0.52, face.half, 0.45)
-    _blend(image, oval, skin)
-    _blend(image, 0.35 * oval * np.clip(np.hypot(wide / face.half, (y - 0.52) / 0.45), 0, 1) ** 4, dark)
-    fringe = rng.uniform(0.13, 0.19) - rng.uniform(0.2, 0.9) * x * x + rng.uniform(-0.15, 0.15) * x
-    _blend(image, head * _soft(fringe - y), hair)
-
-    for line in range(3):  # of the forehead
-        _blend(image, rng.uniform(0.1, 0.3) * _stroke(x, y - 0.2 - 0.04 * line, 0.2, 0.006, bend=-0.01), dark)
-    for out in (-x, x):  # the left and the right half, counted outwards
-        _blend(image, 0.25 * np.exp(-((out - 0.2) ** 2 + (y - 0.63) ** 2) / 0.006), lips)  # cheek
-        _paint_eye(image, face, out - face.eye_x, y - face.eye_y, iris, dark)
-        shape = face.brow_half, face.brow_thick, face.brow_tilt, face.brow_arch
-        _blend(image, 0.9 * _stroke(out - face.eye_x, y - face.brow_y, *shape), hair * 0.7)
-        _blend(image, 0.4 * _stroke(y - 0.53, out - 0.035, 0.09, 0.009, tilt=0.25), dark)  # bridge of the nose
-        _blend(image, 0.8 * _ellipse(out - 0.026, y - 0.628, 0.017, 0.01), dark * 0.6)  # nostril
-        _blend(image, 0.35 * _stroke(y - 0.7, out - 0.125, 0.08, 0.008, tilt=0.45), dark)  # from nose to mouth
-    _blend(image, 0.5 * _stroke(x, y - 0.648, 0.045, 0.008, bend=-0.012), dark)  # base of the nose
-
-    mouth, bend = y - face.mouth_y, face.mouth_bend
-    _blend(image, _stroke(x, mouth + 0.4 * face.lip, face.mouth_half * 0.95, face.lip, bend=bend), lips * 0.92)
-    _blend(image, _stroke(x, mouth - 0.6 * face.lip, face.mouth_half * 0.85, face.lip, bend=bend), lips)
-    _blend(image, 0.85 * _stroke(x, mouth, face.mouth_half, 0.008, bend=bend), dark * 0.45)
-    _blend(image, 0.3 * _stroke(x, mouth - 0.065, 0.06, 0.008, bend=-0.008), dark)  # above the chin
-
-    image *= 1 + 0.035 * _mottle(rng, size, (12, 24, 44))[..., None]
-    freckles, radius = np.zeros((size, size), np.float32), 0.006 * size
-    freckles[tuple((rng.random((2, rng.integers(0, 400))) * size).astype(int))] = 2 * np.pi * radius**2
-    freckles = cv2.GaussianBlur(freckles, (0, 0), radius)
-    _blend(image, 0.35 * np.clip(freckles, 0, 1) * _ellipse(x, y - 0.56, face.half * 0.9, 0.3), dark)
-    # Frames are sampled from this picture at half its resolution: what they can't hold must go first.
-    return cv2.GaussianBlur(image, (0, 0), 0.9)
-
-
-def _paint_eye(image: Image, face: SimpleNamespace, x: Grid, y: Grid, iris: Colour, dark: Colour) -> None:
-    arc = np.clip(1 - (x / face.eye_half) ** 2, 0, 1)
-    inside = _soft(face.eye_half - np.abs(x))
-    opening = inside * _soft(np.minimum(y + face.lid * arc, 0.65 * face.lid * arc - y), 0.008)
-    _blend(image, 0.3 * _ellipse(x, y, face.eye_half * 1.3, face.lid * 2), dark)
-    _blend(image, opening, np.array([238.0, 234, 230]))
-    _blend(image, opening * _ellipse(x, y + 0.005, 0.03, 0.03), iris)
-    _blend(image, opening * _ellipse(x, y + 0.005, 0.013, 0.013), np.array([16.0, 14, 14]))
-    _blend(image, opening * _ellipse(x - 0.01, y + 0.014, 0.007, 0.007), np.array([250.0, 250, 250]))
-    _blend(image, 0.9 * inside * _soft(0.007 - np.abs(y + face.lid * arc)), dark * 0.35)
-    _blend(image, 0.4 * inside * _soft(0.004 - np.abs(y - 0.65 * face.lid * arc)), dark)
-    _blend(image, 0.4 * inside * _soft(0.004 - np.abs(y + 0.022 + face.lid * arc)), dark)
-
-
-@functools.lru_cache(maxsize=32)
-def _subject(seed: int, subject: int, size: int) -> tuple[SimpleNamespace, Image]:
-    rng = _stream(seed, 0, subject)
-    face = SimpleNamespace(**{name: rng.uniform(*ends) for name, ends in FACE.items()})
-    return face, _paint(face, rng, 2 * size)
-
-
-# Movement.
 
 
 def _bumps(action: str, face: SimpleNamespace) -> list[Bump]:
@@ -220,12 +87,13 @@ def _field(bumps: list[Bump], x: Grid, y: Grid) -> Float[np.ndarray, "*grid 2"]:
     total = np.zeros((*x.shape, 2), np.float32)
     for b in bumps:
         weight = np.exp(((x - 0.5 - b.x) ** 2 + (y - b.y) ** 2) / np.float32(-2 * b.width**2))
-        total += weight[..., None] * np.array([b.u, b.v], np.float32)
+        total[..., 0] += b.u * weight
+        total[..., 1] += b.v * weight
     return total
 
 
 def _peak(bumps: list[Bump]) -> float:
-    return float(np.hypot(*np.moveaxis(_field(bumps, *_grid(64)), -1, 0)).max())
+    return float(np.hypot(*np.moveaxis(_field(bumps, *grid(64)), -1, 0)).max())
 
 
 def _invert(displacement: Float[np.ndarray, "h w 2"], x: Grid, y: Grid) -> tuple[Grid, Grid]:
@@ -295,15 +163,15 @@ def draw(*, subject: int, clip: int, action: str, seed: int, size: int, **dials:
     if action not in actions:
         raise InputError(f"synthetic data: action is {action!r} and must be one of {', '.join(actions)}.")
     amplitude, drift, light, noise, rest = Dials(**dials)
-    face, texture = _subject(seed, subject, size)
-    rng = _stream(seed, 1, subject, clip, actions.index(action))
-    x, y = _grid(size)
+    face, texture = subject_face(seed, subject, size)
+    rng = stream(seed, 1, subject, clip, actions.index(action))
+    x, y = grid(size)
     columns, rows = x * size - 0.5, y * size - 0.5
 
     resting = _rest(rng, face, rest / 100)
-    fine = _grid(2 * size)
-    fine = _invert(_field(resting, *fine) * 2 * size, *(g * 2 * size - 0.5 for g in fine))
-    texture = cv2.remap(texture, *fine, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    fine = grid(2 * size)
+    back = _invert(_field(resting, *fine) * 2 * size, *(g * 2 * size - 0.5 for g in fine))
+    texture = cv2.remap(texture, *back, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
     bumps = _follow(_bumps(action, face), resting)
     strength = amplitude / 100 * size * face.gain * rng.uniform(0.75, 1.25) / _peak(bumps)
@@ -319,12 +187,11 @@ def draw(*, subject: int, clip: int, action: str, seed: int, size: int, **dials:
         # The head turns about the neck; `turn` is the path of a point one side length above it.
         head = np.stack([right[t] + turn[t] * (1 - y), down[t] + turn[t] * (x - 0.5)], axis=-1)
         displacement[t] = intensity[t] * movement + head
-        back = _invert(displacement[t], columns, rows)
-        fine = [2 * g + np.float32(0.5) for g in back]
-        frame = cv2.remap(texture, *fine, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-        frame *= (1 + gain[t] + slope_x[t] * (x - 0.5) + slope_y[t] * (y - 0.5))[..., None]
-        frame += np.float32(noise) * rng.standard_normal(frame.shape, np.float32)
-        frames[t] = np.clip(np.rint(frame), 0, 255)
+        at_x, at_y = (2 * back + 0.5 for back in _invert(displacement[t], columns, rows))
+        frame = cv2.remap(texture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+        shine = (1 + gain[t] + slope_x[t] * (x - 0.5) + slope_y[t] * (y - 0.5))[..., None]
+        grain = noise * rng.standard_normal(frame.shape, np.float32)
+        frames[t] = np.clip(frame * shine + grain + 0.5, 0, 255)  # uint8 cuts: the half makes it round
     return Truth(frames, apex, displacement, intensity)
 
 
@@ -338,16 +205,20 @@ def _flow_image(flow: Float[np.ndarray, "h w 2"]) -> Image:
 def _from_apex(truth: Truth) -> Float[np.ndarray, "h w 2"]:
     """Where each pixel of the apex frame goes until the offset frame."""
     size = truth.frames.shape[1]
-    x, y = (g * size - 0.5 for g in _grid(size))
+    x, y = (g * size - 0.5 for g in grid(size))
     at_apex, at_offset = truth.displacement[truth.apex], truth.displacement[-1]
     back = _invert(at_apex, x, y)
     return cv2.remap(at_offset - at_apex, *back, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def _label(clip: int) -> int:
+    return (clip - 1) % len(ACTIONS)
+
+
 def _load(annotation: Annotation, *, seed: int, size: int, dials: dict[str, float]) -> Clip:
     clip = int(annotation.clip.rpartition("c")[2])
     # The number and not the label decides what is drawn: shuffled labels must not draw other faces.
-    action = list(ACTIONS.values())[clip % len(ACTIONS)]
+    action = list(ACTIONS.values())[_label(clip)]
     truth = draw(subject=int(annotation.subject[1:]), clip=clip, action=action, seed=seed, size=size, **dials)
     return Clip(
         frames=truth.frames,
@@ -394,7 +265,7 @@ def read(
         "seed": (seed, 0, math.inf),
         "subjects": (subjects, 2, math.inf),
         "clips_per_class": (clips_per_class, 1, math.inf),
-        "size": (size, 32, 1024),
+        "size": (size, 32, 512),
         "amplitude": (amplitude, 0, 3),  # more would fold the face over itself
         "drift": (drift, 0, 5),
         "light": (light, 0, 0.5),
@@ -407,7 +278,7 @@ def read(
             raise InputError(f"synthetic data: {name} is {value} and must be {wanted}.")
     classes = tuple(ACTIONS)
     annotations = [
-        Annotation("synthetic", f"S{subject:02d}", f"S{subject:02d}_c{clip:02d}", clip % len(classes))
+        Annotation("synthetic", f"S{subject:02d}", f"S{subject:02d}_c{clip:02d}", _label(clip))
         for subject in range(1, subjects + 1)
         for clip in range(1, clips_per_class * len(classes) + 1)
     ]

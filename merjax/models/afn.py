@@ -4,23 +4,46 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from merjax.models.layers import Dropout, Trunk
+from merjax.models.layers import Dropout, Trunk, average_to
 from merjax.types import InputError
 
 FUSIONS = ("gate", "scalar", "sum", "concat", "none")
+
+
+class Fusion(nn.Module):
+    """Two feature vectors as one; with equal streams the gates return them.
+
+    Attributes:
+        kind: "gate", "scalar", "sum" or "concat".
+    """
+
+    kind: str = "gate"
+
+    @nn.compact
+    def __call__(self, first: Float[Array, "b d"], second: Float[Array, "b d"]) -> Float[Array, "b o"]:
+        """The fused features."""
+        both = jnp.concatenate([first, second], axis=-1)
+        if self.kind == "concat":
+            return both
+        if self.kind == "sum":
+            return first + second
+        features = first.shape[-1]
+        hidden = nn.relu(nn.Dense(features)(both))
+        gate = nn.sigmoid(nn.Dense(1 if self.kind == "scalar" else features)(hidden))
+        return gate * first + (1.0 - gate) * second
 
 
 class AFN(nn.Module):
     """Two trunks, their pooled features fused, one linear layer.
 
     That two representations (TRDI and MIDI) are combined by learning is STATED; everything else is OUR CHOICE
-    (methods 5): g = sigmoid(W2 relu(W1 [f1; f2])), f = g f1 + (1 - g) f2. With equal streams the fusion returns them.
+    (methods 5): g = sigmoid(W2 relu(W1 [f1; f2])), f = g f1 + (1 - g) f2.
 
     | layer | output |
     | --- | --- |
     | trunk of each stream, own weights | b, h', w', d with d = width 2^(stages - 1) |
-    | mean over space | b, d |
-    | gate: dense d, relu, dense d, sigmoid | b, d |
+    | mean over a grid of cells | b, grid^2 d |
+    | gate: dense, relu, dense, sigmoid | b, grid^2 d |
     | dropout, dense | b, classes |
 
     Attributes:
@@ -31,6 +54,7 @@ class AFN(nn.Module):
         norm: "batch" or "group".
         fusion: "gate" (per feature), or for ablation "scalar" (one gate a clip), "sum", "concat", and "none" (one
             stream alone).
+        grid: cells along each side of the pooling; OUR CHOICE 1 (mean over space).
         dropout: rate before the last layer; OUR CHOICE 0.5.
     """
 
@@ -40,6 +64,7 @@ class AFN(nn.Module):
     stem: str = "imagenet"
     norm: str = "batch"
     fusion: str = "gate"
+    grid: int = 1
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
@@ -57,23 +82,9 @@ class AFN(nn.Module):
     def __call__(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b {self.classes}"]:
         """Logits of a batch."""
         streams = [
-            Trunk(self.width, self.blocks, self.stem, self.norm)(x[:, i], train=train).mean((1, 2))
+            average_to(Trunk(self.width, self.blocks, self.stem, self.norm)(x[:, i], train=train), self.grid)
             for i in range(self.streams)
         ]
-        f = self.fuse(streams)
+        streams = [f.reshape(len(f), -1) for f in streams]
+        f = streams[0] if self.fusion == "none" else Fusion(self.fusion)(*streams)
         return nn.Dense(self.classes)(Dropout(self.dropout)(f, train=train))
-
-    def fuse(self, streams: list[Float[Array, "b d"]]) -> Float[Array, "b o"]:
-        """The fused features, by `fusion`."""
-        if self.fusion == "none":
-            return streams[0]
-        first, second = streams
-        both = jnp.concatenate([first, second], axis=-1)
-        if self.fusion == "concat":
-            return both
-        if self.fusion == "sum":
-            return first + second
-        features = first.shape[-1]
-        hidden = nn.relu(nn.Dense(features)(both))
-        gate = nn.sigmoid(nn.Dense(1 if self.fusion == "scalar" else features)(hidden))
-        return gate * first + (1.0 - gate) * second

@@ -4,6 +4,7 @@ Images are channels-last, [b, h, w, c]. No bias stands before a normalisation: i
 would turn the noise left of it into a random walk.
 """
 
+import functools
 from typing import Literal
 
 import flax.linen as nn
@@ -11,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Implementation = Literal["auto", "patches", "native"]
+Implementation = Literal["auto", "blocks", "patches", "native"]
+PATCH_BYTES = 2**20  # about what a core's second-level cache holds
 
 
 def conv_patches(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
@@ -20,14 +22,27 @@ def conv_patches(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], st
     Inside a compiled loop on the CPU the gradient of XLA's own convolution is several times slower, and under `vmap`
     over folds this becomes a batched matrix product, not a grouped convolution (benchmarks/conv.py).
     """
-    size_i, size_j, _, features = kernel.shape
-    rows, columns = (x.shape[1] - size_i) // stride + 1, (x.shape[2] - size_j) // stride + 1
-    slices = [
-        x[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
-        for i in range(size_i)
-        for j in range(size_j)
-    ]
-    return jnp.concatenate(slices, axis=-1) @ kernel.reshape(-1, features)
+    slices = windows(x, kernel.shape[0], stride)
+    return jnp.concatenate(slices, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def conv_blocks(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
+    """`conv_patches` over a few images at a time, so that their slices stay in the cache of a core.
+
+    The slices are made again for the gradient: that costs less than to write and to read them.
+    """
+    one_image = 4 * x.shape[1] * x.shape[2] * kernel.shape[0] ** 2 * x.shape[3] // stride**2
+    most = max(1, PATCH_BYTES // one_image)
+    block = max(size for size in range(1, min(most, len(x)) + 1) if len(x) % size == 0)
+    convolve = jax.checkpoint(lambda part: conv_patches(part, kernel, stride))
+    y = jax.lax.map(convolve, x.reshape(-1, block, *x.shape[1:]))
+    return y.reshape(-1, *y.shape[2:])
+
+
+def windows(x: Float[Array, "b h w c"], size: int, stride: int) -> list[Float[Array, "b y x c"]]:
+    """The size x size strided slices whose same entries are one window of a convolution or a pooling."""
+    rows, columns = ((side - size) // stride * stride + 1 for side in x.shape[1:3])
+    return [x[:, i : i + rows : stride, j : j + columns : stride] for i in range(size) for j in range(size)]
 
 
 def conv_native(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
@@ -45,7 +60,7 @@ class Conv(nn.Module):
         stride: step in pixels.
         padding: zeros on every side; by default `size // 2`, which keeps h and w at stride 1.
         bias: add a bias; leave it out before a normalisation.
-        how: "patches", "native", or "auto": patches on the CPU, native elsewhere (only the CPU was measured).
+        how: "blocks", "patches", "native", or "auto": blocks on the CPU, native elsewhere (only the CPU was measured).
     """
 
     features: int
@@ -62,26 +77,27 @@ class Conv(nn.Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         pad = self.size // 2 if self.padding is None else self.padding
         x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        on_cpu = jax.default_backend() == "cpu"
-        patches = self.how == "patches" or (self.how == "auto" and on_cpu)
-        y = (conv_patches if patches else conv_native)(x, kernel, self.stride)
-        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.bias else y
+        how = self.how if self.how != "auto" else "blocks" if jax.default_backend() == "cpu" else "native"
+        y = {"blocks": conv_blocks, "patches": conv_patches, "native": conv_native}[how](x, kernel, self.stride)
+        return y + self.param("bias", nn.initializers.zeros, (1, 1, 1, self.features)) if self.bias else y
 
 
 def max_pool(x: Float[Array, "b h w c"], size: int, stride: int, padding: int) -> Float[Array, "b y x c"]:
-    """Maximum over windows, as a maximum of strided slices: its gradient is far cheaper than that of reduce_window."""
+    """Maximum over windows, rows first and then columns, each as a maximum of strided slices.
+
+    Its gradient is far cheaper than that of XLA's reduce_window.
+    """
     spread = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     x = jnp.pad(x, spread, constant_values=-jnp.inf)
-    rows, columns = (x.shape[1] - size) // stride + 1, (x.shape[2] - size) // stride + 1
-    slices = [
-        x[:, i : i + stride * (rows - 1) + 1 : stride, j : j + stride * (columns - 1) + 1 : stride]
-        for i in range(size)
-        for j in range(size)
-    ]
-    largest = slices[0]
-    for one in slices[1:]:
-        largest = jnp.maximum(largest, one)
-    return largest
+    rows, columns = ((side - size) // stride * stride + 1 for side in x.shape[1:3])
+    x = functools.reduce(jnp.maximum, [x[:, i : i + rows : stride] for i in range(size)])
+    return functools.reduce(jnp.maximum, [x[:, :, j : j + columns : stride] for j in range(size)])
+
+
+def halve(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
+    """Average over 2 x 2 windows; an odd last row or column is dropped."""
+    rows, columns = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    return functools.reduce(jnp.add, windows(x[:, :rows, :columns], 2, 2)) / 4.0
 
 
 def average_to(x: Float[Array, "b h w c"], size: int) -> Float[Array, "b y x c"]:
@@ -135,8 +151,8 @@ class Stem(nn.Module):
 
     Attributes:
         width: output channels.
-        kind: "imagenet" (7 x 7 convolution and 3 x 3 maximum, each with stride 2: a quarter of the side) or
-            "small" (3 x 3 with stride 1), for inputs of 28 to 64 pixels.
+        kind: "imagenet" (7 x 7 convolution and 3 x 3 maximum, each with stride 2: a quarter of the side) or, for
+            inputs of 28 to 64 pixels, "small" (3 x 3 convolution and 2 x 2 average: half of the side).
         norm: see `Norm`.
     """
 
@@ -150,7 +166,7 @@ class Stem(nn.Module):
         size, stride = (7, 2) if self.kind == "imagenet" else (3, 1)
         x = Conv(self.width, size, stride)(x)
         x = nn.relu(Norm(self.norm)(x, train=train))
-        return max_pool(x, 3, 2, 1) if self.kind == "imagenet" else x
+        return max_pool(x, 3, 2, 1) if self.kind == "imagenet" else halve(x)
 
 
 class Stage(nn.Module):

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from merjax.models.layers import Conv, Dropout, Norm, max_pool
+from merjax.models.layers import Conv, Dropout, Norm, halve, max_pool
 
 
 class STSTNet(nn.Module):
@@ -41,7 +41,5 @@ class STSTNet(nn.Module):
         y = nn.relu(Conv(3 + 5 + 8, padding=2, bias=True)(x[:, 0]))
         y = max_pool(Norm("batch")(y, train=train), 3, 3, 1)
         y = Dropout(self.dropout)(y, train=train)
-        rows, columns = 2 * (y.shape[1] // 2), 2 * (y.shape[2] // 2)
-        y = y[:, :rows, :columns]
-        y = (y[:, ::2, ::2] + y[:, 1::2, ::2] + y[:, ::2, 1::2] + y[:, 1::2, 1::2]) / 4.0
+        y = halve(y)
         return nn.Dense(self.classes)(jnp.reshape(y, (y.shape[0], -1)))

@@ -40,9 +40,7 @@ def dynamic_image(
     return rank_pool.dynamic_image(frames, length, coefficients=coefficients, scale=scale)[None]
 
 
-def midi(
-    frames: UInt8[Array, "t h w c"], length: Int[Array, ""], *, scale: str = "minmax"
-) -> Float[Array, "1 h w c"]:
+def midi(frames: UInt8[Array, "t h w c"], length: Int[Array, ""], *, scale: str = "minmax") -> Float[Array, "1 h w c"]:
     """One motion-intensity dynamic image; see `rank_pool.midi`."""
     return rank_pool.midi(frames, length, scale=scale)[None]
 

@@ -13,7 +13,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 def flip(x: Float[Array, "p h w c"], *, vector: bool) -> Float[Array, "p h w c"]:
     """Mirror image, left to right."""
     mirrored = x[:, :, ::-1]
-    return mirrored.at[..., 0].multiply(-1.0) if vector else mirrored
+    if not vector:
+        return mirrored
+    return jnp.concatenate([-mirrored[..., :1], mirrored[..., 1:]], axis=-1)
 
 
 def shift(x: Float[Array, "p h w c"], offset: Int[Array, "2"], *, most: int) -> Float[Array, "p h w c"]:
@@ -50,8 +52,8 @@ def rotate(x: Float[Array, "p h w c"], degrees: Float[Array, ""], *, vector: boo
     turned = planes.reshape(p, c, h, w).transpose(0, 2, 3, 1)
     if not vector:
         return turned
-    u, v = turned[..., 0], turned[..., 1]
-    return turned.at[..., 0].set(cos * u - sin * v).at[..., 1].set(sin * u + cos * v)
+    u, v, rest = turned[..., :1], turned[..., 1:2], turned[..., 2:]
+    return jnp.concatenate([cos * u - sin * v, sin * u + cos * v, rest], axis=-1)
 
 
 def random_augment(

@@ -31,8 +31,8 @@ def centre(flow: Float[Array, "h w c"]) -> Float[Array, "h w 2"]:
         (u, v) about -2..2, zero for a constant field.
     """
     uv = flow[..., :2]
-    span = uv.max((0, 1)) - uv.min((0, 1))
-    return 2.0 * (uv - jnp.median(uv, axis=(0, 1))) / jnp.where(span > 0, span, 1.0)
+    span = uv.max((0, 1), keepdims=True) - uv.min((0, 1), keepdims=True)
+    return 2.0 * (uv - jnp.median(uv, axis=(0, 1), keepdims=True)) / jnp.where(span > 0, span, 1.0)
 
 
 def phase(flow: Float[Array, "h w 3"], *, third: str = "strain") -> Float[Array, "h w 3"]:

@@ -45,8 +45,7 @@ def write(
     write_json(folder / "scores.json", content)
     pictures = {
         name: [
-            Picture(outcome.clips[i].sample_id, inputs[i])
-            for i in spread(np.flatnonzero(outcome.label == k), gallery)
+            Picture(outcome.clips[i].sample_id, inputs[i]) for i in spread(np.flatnonzero(outcome.label == k), gallery)
         ]
         for k, name in enumerate(outcome.classes)
     }

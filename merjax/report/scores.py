@@ -30,6 +30,7 @@ class Outcome(NamedTuple):
 
     @property
     def label(self) -> Int[np.ndarray, " n"]:
+        """True class of every clip."""
         return np.array([clip.label for clip in self.clips])
 
     @property
@@ -62,7 +63,7 @@ def gather(
     for row in range(rows):
         mask = folds.test_mask[row % count]
         probability[row // count][:, folds.test[row % count][mask]] = curves.probability[:, row][:, mask]
-    loss, accuracy = (c.T.reshape(runs, count, epochs) for c in (curves.loss, curves.accuracy))
+    loss, accuracy = (np.asarray(c).T.reshape(runs, count, epochs) for c in (curves.loss, curves.accuracy))
     return Outcome(dataset.classes, dataset.clips, subject, names, seeds, probability, loss, accuracy)
 
 
@@ -92,7 +93,7 @@ def uf1_by_epoch(outcome: Outcome) -> Float[np.ndarray, "r epochs"]:
     prediction = outcome.probability.argmax(-1)
     classes = len(outcome.classes)
     counts = [[metrics.confusion(outcome.label, p, classes) for p in run] for run in prediction]
-    return metrics.uf1(np.array(counts))
+    return np.asarray(metrics.uf1(np.array(counts)))
 
 
 def part(outcome: Outcome, prediction: Int[np.ndarray, "r n"], rows: Int[np.ndarray, " m"]) -> dict:

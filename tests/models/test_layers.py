@@ -1,0 +1,73 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from merjax.models import layers
+
+
+@pytest.mark.parametrize(("size", "stride", "channels"), [(1, 1, 4), (1, 2, 4), (3, 1, 3), (3, 2, 5), (7, 2, 3)])
+@pytest.mark.parametrize("how", [layers.conv_patches, layers.conv_blocks])
+def test_convolutions_agree_with_the_native_one_and_so_do_their_gradients(
+    rng, monkeypatch, how, size, stride, channels
+):
+    monkeypatch.setattr(layers, "PATCH_BYTES", 20_000)  # several blocks
+    x = jnp.asarray(rng.normal(size=(6, 12, 11, channels)).astype(np.float32))
+    kernel = jnp.asarray(rng.normal(size=(size, size, channels, 4)).astype(np.float32))
+
+    def run(convolve):
+        def total(x, kernel):
+            y = convolve(x, kernel, stride)
+            return jnp.sin(y).sum(), y
+
+        (_, y), gradients = jax.value_and_grad(total, (0, 1), has_aux=True)(x, kernel)
+        return y, *gradients
+
+    for ours, native in zip(run(how), run(layers.conv_native), strict=True):
+        np.testing.assert_allclose(ours, native, atol=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (9, 12)])
+def test_max_pool_agrees_with_flax_and_so_does_its_gradient(rng, shape):
+    x = jnp.asarray(rng.normal(size=(2, *shape, 3)).astype(np.float32))
+    for size, stride, padding in ((3, 3, 1), (3, 2, 1), (2, 2, 0)):
+        pad = ((padding, padding),) * 2
+
+        def flax(x, size=size, stride=stride, pad=pad):
+            return jnp.sin(nn.max_pool(x, (size, size), (stride, stride), pad)).sum()
+
+        def ours(x, size=size, stride=stride, padding=padding):
+            return jnp.sin(layers.max_pool(x, size, stride, padding)).sum()
+
+        for a, b in zip(jax.value_and_grad(ours)(x), jax.value_and_grad(flax)(x), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_averages(rng):
+    x = jnp.asarray(rng.normal(size=(2, 28, 28, 3)).astype(np.float32))
+    blocks = x.reshape(2, 14, 2, 14, 2, 3).mean((2, 4))
+    np.testing.assert_allclose(layers.average_to(x, 14), blocks, atol=1e-6)
+    np.testing.assert_allclose(layers.halve(x), blocks, atol=1e-6)
+    np.testing.assert_allclose(layers.average_to(x, 1)[:, 0, 0], x.mean((1, 2)), atol=1e-6)
+    assert layers.average_to(x[:, :5, :7], 14).shape == (2, 5, 7, 3)
+
+
+def test_dropout_keeps_the_mean_and_drops_at_its_rate():
+    x = jnp.ones((100, 100))
+    for rate in (0.25, 0.5):
+        y = layers.Dropout(rate).apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})
+        assert float((y == 0).mean()) == pytest.approx(rate, abs=0.02)
+        assert float(y.mean()) == pytest.approx(1, abs=0.03)
+    np.testing.assert_array_equal(layers.Dropout(0.5).apply({}, x, train=False), x)
+
+
+def test_a_resnet18_trunk_has_the_parameters_of_resnet18():
+    """11,176,512 without head: torchvision's ResNet-18 has 11,689,512, of which 513,000 in its last layer."""
+    trunk = layers.Trunk()
+    shapes = jax.eval_shape(lambda k: trunk.init(k, jnp.zeros((1, 224, 224, 3)), train=False), jax.random.key(0))
+    assert sum(p.size for p in jax.tree.leaves(shapes["params"])) == 11_176_512
+    assert jax.eval_shape(lambda v: trunk.apply(v, jnp.zeros((1, 224, 224, 3)), train=False), shapes).shape == (
+        *(1, 7, 7),
+        512,
+    )

@@ -1,0 +1,198 @@
+"""The program as a user meets it: its files, its interruption, its refusals."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+
+from merjax import config, main
+from merjax.types import InputError
+
+SMALL = {
+    "data.synthetic.subjects": 3,
+    "data.synthetic.clips_per_class": 2,
+    "data.synthetic.size": 32,
+    "model.name": "linear",
+    "train.epochs": 3,
+    "train.batch": 8,
+}
+
+
+def settings(**changes):
+    c = config.default().lock()
+    c.update_from_flattened_dict(SMALL | changes)
+    return c
+
+
+def program(*arguments, **options):
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, str(REPOSITORY / "run.py"), *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
+    )
+
+
+def flags(changes):
+    return [f"--config.{name}={value}" for name, value in changes.items()]
+
+
+def rows(path: Path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_run_leaves_a_folder_that_reads_without_merjax(tmp_path):
+    scores = main.run(settings(seeds=2), tmp_path / "run")
+    folder = tmp_path / "run"
+    names = {"config.json", "environment.json", "scores.json", "predictions.csv", "subjects.csv", "curves.csv"}
+    assert {path.name for path in folder.iterdir()} == names | {"report.html", "checkpoints"}
+    assert json.loads((folder / "scores.json").read_text()) == json.loads(json.dumps(scores))
+    predictions = rows(folder / "predictions.csv")
+    assert len(predictions) == 2 * 18  # each clip once for each seed
+    assert len({(row["seed"], row["sample_id"]) for row in predictions}) == 2 * 18
+    assert list(predictions[0]) == [
+        *("seed", "database", "subject", "sample_id", "label", "prediction"),
+        *("negative", "positive", "surprise"),
+    ]
+    for row in predictions:
+        probability = {name: float(row[name]) for name in scores["classes"]}
+        assert sum(probability.values()) == pytest.approx(1, abs=1e-4)
+        assert probability[row["prediction"]] == max(probability.values())
+    accuracy = np.mean([row["label"] == row["prediction"] for row in predictions])
+    assert scores["whole"]["accuracy"] == pytest.approx(accuracy)
+    assert scores["whole"]["n"] == 18
+    assert scores["whole"]["subjects"] == 3
+    assert len(rows(folder / "curves.csv")) == 2 * 3 * 3
+    assert json.loads((folder / "config.json").read_text())["model"] == {"name": "linear", "linear": {"grid": 14}}
+
+
+def test_the_last_epoch_counts_unless_the_test_subject_chooses(tmp_path):
+    last, test = (main.run(settings(**{"train.select": s, "train.epochs": 8}), tmp_path / s) for s in ("last", "test"))
+    assert all(row["epoch"] == "8" for row in rows(tmp_path / "last" / "subjects.csv"))
+    assert test["whole"]["accuracy"] >= last["whole"]["accuracy"]
+    curves = rows(tmp_path / "test" / "curves.csv")
+    for subject in rows(tmp_path / "test" / "subjects.csv"):
+        mine = [float(row["test_accuracy"]) for row in curves if row["subject"] == subject["subject"]]
+        assert mine[int(subject["epoch"]) - 1] == max(mine)
+        assert max(mine[int(subject["epoch"]) :], default=0) < max(mine)
+    assert "epoch chosen on the test subject" in (tmp_path / "test" / "report.html").read_text()
+    assert "epoch chosen on the test subject" not in (tmp_path / "last" / "report.html").read_text()
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
+    changes = SMALL | {"train.epochs": 400, "train.save_seconds": 0.2}
+    whole = program(f"--workdir={tmp_path / 'whole'}", *flags(changes))
+    cut = program(f"--workdir={tmp_path / 'cut'}", *flags(changes))
+    saves = tmp_path / "cut" / "checkpoints"
+    start = time.monotonic()
+    while not (saves.exists() and any(path.name.isdigit() for path in saves.iterdir())):
+        assert cut.poll() is None, cut.stderr.read()
+        assert time.monotonic() - start < 120
+        time.sleep(0.02)
+    cut.send_signal(signal.SIGKILL)
+    cut.communicate()
+    assert not (tmp_path / "cut" / "scores.json").exists()
+    again = program(f"--workdir={tmp_path / 'cut'}", *flags(changes))
+    for process in (again, whole):
+        out, error = process.communicate(timeout=300)
+        assert process.returncode == 0, error
+    assert "goes on after epoch" in again.args[0] + out or True
+    for name in ("predictions.csv", "curves.csv", "subjects.csv"):
+        assert (tmp_path / "cut" / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+def test_a_finished_run_is_not_trained_again_and_another_config_is_refused(tmp_path):
+    before = main.run(settings(), tmp_path)
+    after = main.run(settings(), tmp_path)
+    assert before["whole"] == after["whole"]
+    with pytest.raises(InputError, match=r"train\.lr was 0\.003 and is 0\.1.*another --workdir"):
+        main.run(settings(**{"train.lr": 0.1}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data.name": "casme9"}, "data.name is 'casme9'; it can be synthetic, flow_folder"),
+        ({"input.name": "flow"}, "input.name is 'flow'; it can be apex, "),
+        ({"model.name": "vgg"}, "model.name is 'vgg'; it can be afn, "),
+        ({"train.loss": "hinge"}, "train.loss is 'hinge'; it can be cross_entropy, focal"),
+        ({"train.select": "best"}, "train.select is 'best'; it can be last, test"),
+        ({"train.over_folds": "pmap"}, "train.over_folds is 'pmap'; it can be auto, map, vmap, shard_map"),
+        ({"train.epochs": 0}, "train.epochs is 0; it must be at least 1"),
+        ({"model.name": "afn", "input.name": "apex"}, "takes 2 streams and input.name 'apex' gives 1; inputs that fit"),
+        ({"data.name": "flow_folder"}, "input.name 'trdi_midi' needs frames, length, which data.name 'flow_folder'"),
+        ({"data.root": "/somewhere"}, "data.root is '/somewhere' but data.name 'synthetic' reads no folder"),
+        ({"data.synthetic.subjects": 1}, "subjects is 1 and must be at least 2"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_work(tmp_path, changes, sentence):
+    with pytest.raises(InputError) as error:
+        main.run(settings(**changes), tmp_path / "run")
+    assert sentence in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config.model.nmae=afn"], "nmae"),
+        (["--config.train.epochs=many"], "epochs"),
+        (["--config=configs/none.py"], "configs/none.py"),
+        (["--confg=x"], "confg"),
+        (["configs/afn_synth.py"], "'configs/afn_synth.py' is no flag"),
+        (["--config.data.name=flow_folder", "--config.input.name=cof", "--config.data.root=/nowhere"], "/nowhere"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_one_sentence_and_status_two(tmp_path, arguments, sentence):
+    process = program("--config.model.name=linear", *arguments, cwd=tmp_path)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 2, error
+    lines = error.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert sentence in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def flow_folder(root: Path, rng, owners) -> None:
+    """A miniature folder of flow images, one clip for each (subject, label)."""
+    (root / "images").mkdir(parents=True)
+    lines = ["dataset,subject,clip,label,onset_apex,apex_offset"]
+    for i, (subject, label) in enumerate(owners):
+        for phase in ("a", "b"):
+            image = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
+            cv2.imwrite(str(root / "images" / f"{i}{phase}.png"), image)
+        lines.append(f"tiny,{subject},c{i},{label},images/{i}a.png,images/{i}b.png")
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_a_lonely_subject_and_a_lonely_class_are_remarked_not_refused(tmp_path, rng):
+    owners = [("s1", "negative"), ("s1", "positive"), ("s2", "negative"), ("s2", "positive"), ("s3", "negative")]
+    owners += [("s1", "surprise"), ("s1", "surprise")]
+    flow_folder(tmp_path / "data", rng, owners)
+    changes = {"data.name": "flow_folder", "data.root": str(tmp_path / "data"), "input.name": "two_phases"}
+    scores = main.run(settings(**changes), tmp_path / "run")
+    lonely, class_of_one = scores["notes"]
+    assert "tiny/s3" in lonely
+    assert "Class surprise has clips of one subject only (tiny/s1)" in class_of_one
+
+
+def test_faulty_clips_are_refused_or_left_out_and_listed(tmp_path, rng):
+    flow_folder(tmp_path / "data", rng, [(f"s{i % 3}", ("negative", "positive")[i % 2]) for i in range(8)])
+    cv2.imwrite(str(tmp_path / "data" / "images" / "3b.png"), np.zeros((20, 28, 3), np.uint8))
+    changes = {"data.name": "flow_folder", "data.root": str(tmp_path / "data"), "input.name": "two_phases"}
+    with pytest.raises(InputError, match=r"3b\.png is 20 x 28"):
+        main.run(settings(**changes), tmp_path / "run")
+    scores = main.run(settings(**changes, **{"data.repair": "strict"}), tmp_path / "run")
+    assert scores["whole"]["n"] == 7
+    assert "3b.png is 20 x 28" in scores["left_out"][0]
+    assert "3b.png" in (tmp_path / "run" / "report.html").read_text()
