@@ -13,39 +13,51 @@ from pathlib import Path
 
 import jax
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from merjax import main
+from merjax.config import check_fields
 from merjax.report import summary
 from merjax.types import InputError
 
-HOME = Path(__file__).parent
-CONFIG = config_flags.DEFINE_config_file("config", str(HOME / "configs" / "afn_synth.py"), "the experiment")
-WORKDIR = flags.DEFINE_string("workdir", "", "the run's folder; by default runs/<config>-<time>")
-DEBUG = flags.DEFINE_bool("debug", False, "show the traceback of an error")
+DEFAULT = str(Path(__file__).parent / "configs" / "afn_synth.py")
 
 
-def story(argv: list[str]) -> None:
-    """Parses the command line, runs the experiment, prints its scores."""
+def parse(argv: list[str]) -> tuple[ConfigDict, str, str]:
+    """The config with its changes, the path of its file, and the run's folder if one was given."""
+    check_fields(argv)
     try:
+        # Defined here, not above: a default config takes its changes from the command line when it is defined.
+        config = config_flags.DEFINE_config_file("config", DEFAULT, "the experiment; see configs/")
+        workdir = flags.DEFINE_string("workdir", "", "the run's folder; by default runs/<config>-<time>")
+        flags.DEFINE_bool("debug", False, "show the traceback of an error")
         rest = flags.FLAGS(argv)[1:]
-        config = CONFIG.value
+        chosen = config.value
     except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
         raise InputError(" ".join(str(error).split())) from error
     if rest:
         raise InputError(f"'{rest[0]}' is no flag; fields of the config are set as --config.<field>=<value>")
+    return chosen, config_flags.get_config_filename(flags.FLAGS["config"]), workdir.value
+
+
+def story(argv: list[str]) -> None:
+    """Parses the command line, runs the experiment, prints its scores."""
+    config, name, given = parse(argv)
     # Every core is a device of its own, so that folds run side by side.
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    name = config_flags.get_config_filename(flags.FLAGS["config"])
-    workdir = Path(WORKDIR.value or f"runs/{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}")
-    print(summary(main.run(config, workdir), workdir))
+    workdir = Path(given or f"runs/{Path(name).stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+    try:
+        print(summary(main.run(config, workdir), workdir))
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; the same command with --workdir={workdir} goes on from its last save", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":
     try:
         story(sys.argv)
     except InputError as error:
-        if flags.FLAGS.is_parsed() and DEBUG.value:
+        if "--debug" in sys.argv:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -35,9 +35,9 @@ def restore(folder: Path, like: PyTree) -> tuple[int, PyTree] | None:
         abstract = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), like)
         try:
             return latest.step, checkpoints.load(latest.step, abstract)
-        except ValueError as error:
+        except (ValueError, KeyError) as error:
             raise InputError(
-                f"{folder} holds a checkpoint of another network or protocol; give another --workdir ({error})"
+                f"{folder} holds a checkpoint of other folds or another network; give another --workdir"
             ) from error
 
 

@@ -24,6 +24,7 @@ from merjax.report.files import write_json
 from merjax.types import InputError
 
 T = TypeVar("T")
+STREAMS = {1: "one stream", 2: "two streams"}
 
 
 def default() -> ConfigDict:
@@ -57,7 +58,7 @@ def default() -> ConfigDict:
             },
             "seed": 0,
             "seeds": 1,  # runs with seeds seed, seed + 1, ...
-            "report": {"gallery": 4},  # clips of each class shown in the report
+            "report": {"gallery": 3},  # clips of each class shown in the report
         }
     )
 
@@ -98,6 +99,24 @@ def relevant(config: ConfigDict) -> dict:
     return kept
 
 
+def check_fields(argv: list[str]) -> None:
+    """Refuses command-line changes of fields that no config has.
+
+    Raises:
+        InputError: an unknown field; the message lists those of its section.
+    """
+    for argument in argv:
+        if not argument.startswith("--config."):
+            continue
+        path = argument.removeprefix("--config.").partition("=")[0]
+        section, known = default(), "the config"
+        for name in path.split("."):
+            if not isinstance(section, ConfigDict) or name not in section:
+                fields = ", ".join(section) if isinstance(section, ConfigDict) else "no fields of its own"
+                raise InputError(f"--config.{path} is no field; {known} has {fields}")
+            section, known = section[name], f"--config.{path.partition(name)[0]}{name}"
+
+
 def check(config: ConfigDict) -> None:
     """Refuses what can't work before any work is done: unknown names, parts that don't fit, impossible numbers.
 
@@ -127,8 +146,8 @@ def check(config: ConfigDict) -> None:
     if net.streams not in (None, made_by.streams):
         fits = [name for name, other in INPUTS.items() if other.streams == net.streams]
         raise InputError(
-            f"model.name '{config.model.name}' takes {net.streams} stream(s) and input.name '{config.input.name}' "
-            f"gives {made_by.streams}; inputs that fit are {', '.join(fits)}"
+            f"model.name '{config.model.name}' takes {STREAMS[net.streams]} and input.name '{config.input.name}' "
+            f"gives {STREAMS[made_by.streams]}; inputs that fit are {', '.join(fits)}"
         )
     if config.data.root and not source.folder:
         folders = [name for name, other in DATASETS.items() if other.folder]

@@ -66,6 +66,7 @@ def train_all(
     if (found := checkpoint.restore(folder, (states, history))) is not None:
         done, (saved_states, history) = found
         states = parallel.place(saved_states, mesh, split=True)
+        print(f"{folder.parent}: going on after epoch {done}", flush=True)
     saved_at = time.monotonic()
     with tqdm(total=epochs, initial=done, desc=f"{count} folds", unit="epoch") as bar:
         for i in range(done, epochs):
