@@ -10,7 +10,7 @@ from merjax.report.files import write_json, write_text
 from merjax.report.page import Picture, page
 from merjax.report.scores import SELECT, Outcome, gather, scores, uf1_by_epoch, write_tables
 
-__all__ = ["SELECT", "Outcome", "gather", "write"]
+__all__ = ["SELECT", "Outcome", "gather", "scores", "summary", "write"]
 
 
 def write(
