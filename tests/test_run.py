@@ -150,21 +150,30 @@ def test_what_cannot_work_is_refused_before_any_work(tmp_path, changes, sentence
         (["--config.model.nmae=afn"], "--config.model.nmae is no field; --config.model has "),
         (["--config.seeds.many=3"], "--config.seeds.many is no field; --config.seeds has no fields of its own"),
         (["--config.train.epochs=many"], "epochs"),
-        (["--config=configs/none.py"], "configs/none.py"),
+        (["--config=configs/none.py"], "--config=configs/none.py is no file; experiments that come with merjax are"),
+        (["--config=broken.py"], "broken.py"),
         (["--confg=x"], "confg"),
         (["configs/afn_synth.py"], "'configs/afn_synth.py' is no flag"),
         (["--config.data.name=flow_folder", "--config.input.name=cof", "--config.data.root=/nowhere"], "/nowhere"),
     ],
 )
 def test_a_wrong_command_line_ends_with_one_sentence_and_status_two(tmp_path, arguments, sentence):
-    process = program(*arguments, "--config.model.name=linear", cwd=tmp_path)
+    (tmp_path / "broken.py").write_text("from merjax import nothing\n")
+    process = program(*arguments, cwd=tmp_path)
     _, error = process.communicate(timeout=120)
     assert process.returncode == 2, error
     lines = error.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("error: ")
     assert sentence in lines[0]
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.py"]
+
+
+def test_help_shows_commands_and_every_field():
+    out, error = program("--help").communicate(timeout=120)
+    assert not error
+    for words in ("python run.py", "--workdir", "mm_cof", "weight_decay"):
+        assert words in out
 
 
 def flow_folder(root: Path, rng, owners) -> None:

@@ -1,0 +1,1 @@
+"""Micro-expression recognition research in JAX: motion inputs, fusion networks, all folds at once, honest scores."""
