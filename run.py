@@ -46,8 +46,10 @@ def parse(argv: list[str]) -> tuple[ConfigDict, str, str]:
         rest = flags.FLAGS(argv)[1:]
         chosen = config.value
         chosen.lock()  # a file that failed to load says so at the first touch
-    except (flags.Error, AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from error
+    except Exception as error:  # a config file is Python and can fail in any way
+        raise InputError(f"the config can't be loaded: {type(error).__name__}: {' '.join(str(error).split())}") from error
     if rest:
         raise InputError(f"'{rest[0]}' is no flag; fields of the config are set as --config.<field>=<value>")
     return chosen, config_flags.get_config_filename(flags.FLAGS["config"]), workdir.value

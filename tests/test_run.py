@@ -151,7 +151,7 @@ def test_what_cannot_work_is_refused_before_any_work(tmp_path, changes, sentence
         (["--config.seeds.many=3"], "--config.seeds.many is no field; --config.seeds has no fields of its own"),
         (["--config.train.epochs=many"], "epochs"),
         (["--config=configs/none.py"], "--config=configs/none.py is no file; experiments that come with merjax are"),
-        (["--config=broken.py"], "broken.py"),
+        (["--config=broken.py"], "the config can't be loaded: ImportError: cannot import name 'nothing'"),
         (["--confg=x"], "confg"),
         (["configs/afn_synth.py"], "'configs/afn_synth.py' is no flag"),
         (["--config.data.name=flow_folder", "--config.input.name=cof", "--config.data.root=/nowhere"], "/nowhere"),
