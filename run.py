@@ -49,7 +49,8 @@ def parse(argv: list[str]) -> tuple[ConfigDict, str, str]:
     except flags.Error as error:
         raise InputError(" ".join(str(error).split())) from error
     except Exception as error:  # a config file is Python and can fail in any way
-        raise InputError(f"the config can't be loaded: {type(error).__name__}: {' '.join(str(error).split())}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"the config can't be loaded: {reason}") from error
     if rest:
         raise InputError(f"'{rest[0]}' is no flag; fields of the config are set as --config.<field>=<value>")
     return chosen, config_flags.get_config_filename(flags.FLAGS["config"]), workdir.value
