@@ -3,7 +3,7 @@
 import platform
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import jax
@@ -14,13 +14,21 @@ PACKAGES = ("merjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "num
 def environment() -> dict:
     """Versions of the packages that decide numbers, and the machine in words."""
     return {
-        **{name: version(name) for name in PACKAGES},
+        **{name: installed(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "devices": ", ".join(f"{device.platform}:{device.id}" for device in jax.devices()),
         "commit": commit(),
         "command": " ".join(["python", *sys.argv]),
     }
+
+
+def installed(package: str) -> str:
+    """Its version; "" where it is used without being installed, or comes under another name."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def commit() -> str:
