@@ -154,7 +154,10 @@ def test_what_cannot_work_is_refused_before_any_work(tmp_path, changes, sentence
         (["--config=broken.py"], "the config can't be loaded: ImportError: cannot import name 'nothing'"),
         (["--confg=x"], "confg"),
         (["configs/afn_synth.py"], "'configs/afn_synth.py' is no flag"),
-        (["--config.data.name=flow_folder", "--config.input.name=cof", "--config.data.root=/nowhere"], "/nowhere"),
+        (
+            ["--config.data.name=flow_folder", "--config.input.name=two_phases", "--config.data.root=/nowhere"],
+            "/nowhere",
+        ),
     ],
 )
 def test_a_wrong_command_line_ends_with_one_sentence_and_status_two(tmp_path, arguments, sentence):

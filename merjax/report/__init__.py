@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from merjax.report.environment import environment
+from merjax.report.environment import ran_on
 from merjax.report.files import write_json, write_text
 from merjax.report.page import Picture, page
 from merjax.report.scores import SELECT, Outcome, gather, scores, uf1_by_epoch, write_tables
@@ -39,8 +39,8 @@ def write(
     Returns:
         The content of scores.json.
     """
-    content, ran_on = scores(outcome, select) | facts, environment()
-    write_json(folder / "environment.json", ran_on)
+    content, machine = scores(outcome, select) | facts, ran_on()
+    write_json(folder / "environment.json", machine)
     write_tables(folder, outcome, select)
     write_json(folder / "scores.json", content)
     pictures = {
@@ -53,7 +53,7 @@ def write(
         title=f"{config['model']['name']} on {config['data']['name']}, input {config['input']['name']}",
         scores=content,
         config=config,
-        environment=ran_on,
+        environment=machine,
         loss=outcome.loss.reshape(-1, outcome.loss.shape[-1]),
         uf1=uf1_by_epoch(outcome),
         gallery=pictures,

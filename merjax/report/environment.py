@@ -11,7 +11,7 @@ import jax
 PACKAGES = ("merjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "opencv-python-headless")
 
 
-def environment() -> dict:
+def ran_on() -> dict:
     """Versions of the packages that decide numbers, and the machine in words."""
     return {
         **{name: installed(name) for name in PACKAGES},
