@@ -1,7 +1,7 @@
 """STSTNet on ready-made flow of the rising phase, 28 x 28 pixels, three classes.
 
-Source: Liong et al., FG 2019; layers as in the authors' code. Recipe OUR CHOICE: theirs is Adam at 5e-5 for 800 epochs
-    of batches of 256 without augmentation.
+Source: Liong et al., FG 2019; layers as in the authors' code. Recipe OUR CHOICE: their PyTorch code trains 800 epochs
+    of batches of 256.
 Command: python run.py --config=configs/ststnet_megc2019.py --config.data.root=FOLDER
 Cost: 14 minutes for 278 clips, 52 folds and 3 seeds on two CPU cores that other programs shared.
 Score: measured here, see the README. The authors' 0.721 UF1 (their PyTorch code, last epoch) is of all 442 clips of

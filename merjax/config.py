@@ -8,9 +8,8 @@ command line. `main` is the only reader.
 import dataclasses
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from ml_collections import ConfigDict
 
@@ -21,9 +20,8 @@ from merjax.models import MODELS
 from merjax.ops import INPUTS
 from merjax.report import SELECT
 from merjax.report.files import write_json
-from merjax.types import InputError
+from merjax.types import InputError, pick
 
-T = TypeVar("T")
 STREAMS = {1: "one stream", 2: "two streams"}
 
 
@@ -71,17 +69,6 @@ def options(function: Callable[..., object]) -> dict[str, object]:
     parameters = inspect.signature(function).parameters.values()
     shared = ("phases", "repair")  # readers get these from the input and from a field that all of them share
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in shared}
-
-
-def pick(table: Mapping[str, T], field: str, name: str) -> T:
-    """The entry that a config field names.
-
-    Raises:
-        InputError: no such entry; the message lists what exists.
-    """
-    if name not in table:
-        raise InputError(f"{field} is '{name}'; it can be {', '.join(table)}")
-    return table[name]
 
 
 def relevant(config: ConfigDict) -> dict:
@@ -158,19 +145,23 @@ def check(config: ConfigDict) -> None:
 
 
 def claim(workdir: Path, config: dict) -> None:
-    """Makes the run's folder and writes its config there.
+    """Makes the run's folder and writes its config there; a run that has saved nothing yet is begun anew.
 
     Raises:
-        InputError: the folder holds a run of another config; the message names the fields that differ.
+        InputError: the folder can't be made, or holds a run of another config; then the message names the fields that
+            differ.
     """
     path = workdir / "config.json"
-    if path.exists():
+    if path.exists() and (workdir / "checkpoints").exists():
         before, now = flat(json.loads(path.read_text())), flat(json.loads(json.dumps(config)))
         changed = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
         if changed:
             fields = "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in changed)
             raise InputError(f"{workdir} holds a run of another config ({fields}); give another --workdir")
-    workdir.mkdir(parents=True, exist_ok=True)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--workdir={workdir} can't be made a folder: {error.strerror}") from error
     write_json(path, config)
 
 

@@ -15,7 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from merjax.losses import class_weights
-from merjax.types import Curves, Fold, InputError, Samples, State
+from merjax.types import Curves, Fold, Samples, State, pick
 
 
 class Stream(IntEnum):
@@ -201,7 +201,5 @@ def optimizer(*, name: str, schedule: str, lr: float, weight_decay: float, steps
     Raises:
         InputError: an unknown name.
     """
-    for field, value, table in (("optimizer", name, OPTIMIZERS), ("schedule", schedule, SCHEDULES)):
-        if value not in table:
-            raise InputError(f"train.{field} is '{value}'; it can be {', '.join(table)}")
-    return OPTIMIZERS[name](SCHEDULES[schedule](lr, steps), weight_decay)
+    make = pick(OPTIMIZERS, "train.optimizer", name)
+    return make(pick(SCHEDULES, "train.schedule", schedule)(lr, steps), weight_decay)

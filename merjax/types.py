@@ -5,17 +5,29 @@ everywhere: `n` samples, `f` folds, `b` batch, `t` frames, `h w c` image, `k` cl
 `a` training rows and `e` test rows of a fold (both padded).
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PyTree, UInt8
 
+T = TypeVar("T")
 Host = Array | np.ndarray  # on a device inside a program, in host memory around it
 
 
 class InputError(ValueError):
     """Something the user gave is wrong; the message is one sentence that names it and says what would be right."""
+
+
+def pick(table: Mapping[str, T], field: str, name: str) -> T:
+    """The entry of a table that a field names.
+
+    Raises:
+        InputError: no such entry; the message lists what exists.
+    """
+    if name not in table:
+        raise InputError(f"{field} is '{name}'; it can be {', '.join(table)}")
+    return table[name]
 
 
 class Annotation(NamedTuple):

@@ -118,6 +118,16 @@ def test_a_finished_run_is_not_trained_again_and_another_config_is_refused(tmp_p
         main.run(settings(**{"train.lr": 0.1}), tmp_path)
 
 
+def test_a_workdir_that_is_a_file_is_refused_and_one_with_nothing_saved_is_begun_anew(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file can't be made a folder: "):
+        main.run(settings(), tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+    with pytest.raises(InputError, match=r"train\.optimizer is 'lion'"):
+        main.run(settings(**{"train.optimizer": "lion"}), tmp_path / "run")
+    assert main.run(settings(), tmp_path / "run")["whole"]["n"] == 18
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -127,6 +137,11 @@ def test_a_finished_run_is_not_trained_again_and_another_config_is_refused(tmp_p
         ({"train.loss": "hinge"}, "train.loss is 'hinge'; it can be cross_entropy, focal"),
         ({"train.select": "best"}, "train.select is 'best'; it can be last, test"),
         ({"train.over_folds": "pmap"}, "train.over_folds is 'pmap'; it can be auto, map, vmap, shard_map"),
+        (
+            {"model.name": "afn", "model.afn.stem": "tiny"},
+            "model.afn.stem is 'tiny'; it can be imagenet, small",
+        ),
+        ({"model.name": "afn", "model.afn.norm": "layer"}, "model.afn.norm is 'layer'; it can be batch, group"),
         ({"train.epochs": 0}, "train.epochs is 0; it must be at least 1"),
         (
             {"model.name": "afn", "input.name": "apex"},

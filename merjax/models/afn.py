@@ -4,8 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from merjax.models.layers import Dropout, Trunk, average_to
-from merjax.types import InputError
+from merjax.models.layers import NORMS, STEMS, Dropout, Trunk, average_to, check_names
 
 FUSIONS = ("gate", "scalar", "sum", "concat", "none")
 
@@ -68,9 +67,8 @@ class AFN(nn.Module):
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuses an unknown fusion."""
-        if self.fusion not in FUSIONS:
-            raise InputError(f"model.afn.fusion is '{self.fusion}'; it can be {', '.join(FUSIONS)}")
+        """Refuses unknown names."""
+        check_names("afn", fusion=(self.fusion, FUSIONS), stem=(self.stem, STEMS), norm=(self.norm, NORMS))
         super().__post_init__()
 
     @property

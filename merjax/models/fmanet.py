@@ -5,8 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from merjax.models.layers import Conv, Dropout, Stage, Stem, average_to
-from merjax.types import InputError
+from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Stage, Stem, average_to, check_names
 
 FUSIONS = ("gate", "mean")
 
@@ -50,9 +49,8 @@ class FMANet(nn.Module):
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuses an unknown fusion."""
-        if self.fusion not in FUSIONS:
-            raise InputError(f"model.fmanet.fusion is '{self.fusion}'; it can be {', '.join(FUSIONS)}")
+        """Refuses unknown names."""
+        check_names("fmanet", fusion=(self.fusion, FUSIONS), stem=(self.stem, STEMS), norm=(self.norm, NORMS))
         super().__post_init__()
 
     @property

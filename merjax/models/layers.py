@@ -12,8 +12,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.types import pick
+
 Implementation = Literal["auto", "blocks", "patches", "native"]
+STEMS, NORMS = ("imagenet", "small"), ("batch", "group")
 PATCH_BYTES = 2**20  # about what a core's second-level cache holds
+
+
+def check_names(model: str, **fields: tuple[str, tuple[str, ...]]) -> None:
+    """Refuses a network's field whose value is none of its names; each field is given as (value, names).
+
+    Raises:
+        InputError: the message lists the names.
+    """
+    for field, (value, names) in fields.items():
+        pick(dict.fromkeys(names), f"model.{model}.{field}", value)
 
 
 def conv_patches(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
@@ -85,7 +98,7 @@ class Conv(nn.Module):
 def max_pool(x: Float[Array, "b h w c"], size: int, stride: int, padding: int) -> Float[Array, "b y x c"]:
     """Maximum over windows, rows first and then columns, each as a maximum of strided slices.
 
-    Its gradient is far cheaper than that of XLA's reduce_window.
+    On the CPU its gradient is cheaper than that of XLA's reduce_window.
     """
     spread = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     x = jnp.pad(x, spread, constant_values=-jnp.inf)
@@ -131,7 +144,7 @@ class Norm(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout with the rate in steps of 1/256: one random byte an entry, a quarter of the cost of a word."""
+    """Dropout with the rate in steps of 1/256: one random byte an entry, so a quarter of the words."""
 
     rate: float
 

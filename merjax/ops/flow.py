@@ -7,6 +7,10 @@ image by their authors, so that only directions and relative speeds inside one i
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.types import pick
+
+THIRDS = ("strain", "magnitude")
+
 
 def minmax(image: Float[Array, "h w"]) -> Float[Array, "h w"]:
     """Scales one map to 0..1; a constant map gives zero.
@@ -45,6 +49,7 @@ def phase(flow: Float[Array, "h w 3"], *, third: str = "strain") -> Float[Array,
     Returns:
         (u, v, third).
     """
+    pick(dict.fromkeys(THIRDS), "third", third)
     uv = centre(flow)
     channel = flow[..., 2] if third == "strain" else jnp.linalg.norm(uv, axis=-1)
     return jnp.concatenate([uv, minmax(channel)[..., None]], axis=-1)

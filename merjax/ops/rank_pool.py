@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, UInt8
 
+from merjax.types import pick
+
 
 def harmonic_weights(rank: Int[Array, " t"], length: Int[Array, ""]) -> Float[Array, " t"]:
     """Approximate rank pooling on running means.
@@ -46,6 +48,7 @@ def linear_weights(rank: Int[Array, " t"], length: Int[Array, ""]) -> Float[Arra
     return jnp.where(rank <= length, 2.0 * rank - length - 1.0, 0.0)
 
 
+SCALES = ("minmax", "symmetric")
 COEFFICIENTS = {"harmonic": harmonic_weights, "linear": linear_weights}
 
 
@@ -100,6 +103,7 @@ def rescale(image: Float[Array, "h w c"], scale: str = "minmax") -> Float[Array,
     Returns:
         The scaled image; all zero for a constant one.
     """
+    pick(dict.fromkeys(SCALES), "scale", scale)
     if scale == "symmetric":
         largest = jnp.abs(image).max()
         return image / jnp.where(largest > 0, largest, 1.0)
@@ -126,7 +130,7 @@ def dynamic_image(
         The scaled dynamic image.
     """
     rank = jnp.arange(1, frames.shape[0] + 1)
-    return rescale(rank_pool(frames, COEFFICIENTS[coefficients](rank, length)), scale)
+    return rescale(rank_pool(frames, pick(COEFFICIENTS, "coefficients", coefficients)(rank, length)), scale)
 
 
 def midi(frames: UInt8[Array, "t h w c"], length: Int[Array, ""], *, scale: str = "minmax") -> Float[Array, "h w c"]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from merjax.ops import INPUTS, flow
+from merjax.types import InputError
 
 
 def image(rng, h=7, w=9):
@@ -79,6 +80,11 @@ def test_the_second_phase_is_negated_and_its_third_channel_is_not(rng):
     np.testing.assert_allclose(x[1, ..., :2], -flow.phase(second)[..., :2], atol=1e-6)
     np.testing.assert_allclose(x[1, ..., 2], flow.phase(second)[..., 2], atol=1e-6)
     np.testing.assert_allclose(flow.apex_offset(second)[0], x[1], atol=1e-6)
+
+
+def test_an_unknown_third_channel_is_refused(rng):
+    with pytest.raises(InputError, match="third is 'speed'; it can be strain, magnitude"):
+        flow.phase(image(rng), third="speed")
 
 
 def test_modulation_between_thresholds_leaves_the_magnitude():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from merjax.ops import rank_pool
+from merjax.types import InputError
 
 
 def slow_harmonic(n):
@@ -95,6 +96,14 @@ def test_scales():
     np.testing.assert_allclose(rank_pool.rescale(image, "symmetric")[0, 0], [-1, 0, 0.5])
     assert (rank_pool.rescale(jnp.full((2, 2, 3), 7.0), "minmax") == 0).all()
     assert (rank_pool.rescale(jnp.zeros((2, 2, 3)), "symmetric") == 0).all()
+
+
+def test_unknown_names_are_refused():
+    frames, length = jnp.zeros((16, 2, 2, 3), jnp.uint8), jnp.int32(4)
+    with pytest.raises(InputError, match="scale is 'log'; it can be minmax, symmetric"):
+        rank_pool.midi(frames, length, scale="log")
+    with pytest.raises(InputError, match="coefficients is 'square'; it can be harmonic, linear"):
+        rank_pool.dynamic_image(frames, length, coefficients="square")
 
 
 def test_gradient_of_a_pooled_image_is_the_weights():
