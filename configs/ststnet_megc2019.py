@@ -3,7 +3,7 @@
 Source: Liong et al., FG 2019; layers as in the authors' code. Recipe OUR CHOICE: their PyTorch code trains 800 epochs
     of batches of 256.
 Command: python run.py --config=configs/ststnet_megc2019.py --config.data.root=FOLDER
-Cost: 14 minutes for 278 clips, 52 folds and 3 seeds on two CPU cores that other programs shared.
+Cost: 3.5 minutes for 278 clips, 52 folds and 3 seeds on two CPU cores that other programs shared.
 Score: measured here, see the README. The authors' 0.721 UF1 (their PyTorch code, last epoch) is of all 442 clips of
     MEGC 2019, SMIC included.
 """
