@@ -15,11 +15,14 @@ from ml_collections import ConfigDict
 
 from merjax import parallel
 from merjax.data import DATASETS
+from merjax.files import write_json
 from merjax.losses import LOSSES
 from merjax.models import MODELS
 from merjax.ops import INPUTS
+from merjax.ops.edit import edit
+from merjax.ops.optical_flow import FLOWS
+from merjax.prepare import FLOW_NAMES, PHASES, Recipe, can_give, traced
 from merjax.report import SELECT
-from merjax.report.files import write_json
 from merjax.types import InputError, pick
 
 STREAMS = {1: "one stream", 2: "two streams"}
@@ -35,6 +38,8 @@ def default() -> ConfigDict:
                 "repair": "none",  # "none": a faulty clip is an error; "strict": it is left out and listed
                 **{name: options(source.read) for name, source in DATASETS.items()},
             },
+            "frames": options(edit),  # what is done to frames before an input is made
+            "flow": {"name": "auto", **{name: options(flow.compute) for name, flow in FLOWS.items()}},
             "input": {"name": "trdi_midi", **{name: options(entry.make) for name, entry in INPUTS.items()}},
             "model": {"name": "afn", **{name: options(net) for name, net in MODELS.items()}},
             "train": {
@@ -50,6 +55,8 @@ def default() -> ConfigDict:
                 "flips": True,  # mirror images in training, and averaged with the clip in testing
                 "shifts": 2,  # pixels
                 "degrees": 0.0,  # rotation
+                "brightness": 0.0,  # of images; flow has none
+                "contrast": 0.0,
                 "over_folds": "auto",
                 "select": "last",  # "last" epoch; or "test": chosen on the test subject, to compare with published code
                 "save_seconds": 60.0,  # between checkpoints
@@ -74,16 +81,40 @@ def options(function: Callable[..., object]) -> dict[str, object]:
 def relevant(config: ConfigDict) -> dict:
     """The configuration without the arguments of components that it does not name: what a run's folder keeps."""
     kept = config.to_dict()
+    given = set(DATASETS[config.data.name].gives)
+    if "frames" not in given or not edits(config):
+        kept.pop("frames")
+    if set(INPUTS[config.input.name].needs) <= (given - (set(PHASES) if config.flow.name != "auto" else set())):
+        kept.pop("flow")
     for section, table, name in (
         ("data", DATASETS, config.data.name),
+        ("flow", FLOWS, "tvl1" if config.flow.name == "auto" else config.flow.name),
         ("input", INPUTS, config.input.name),
         ("model", MODELS, config.model.name),
         ("train", LOSSES, config.train.loss),
     ):
-        for other in table:
+        for other in table if section in kept else ():
             if other != name or not kept[section][other]:
                 kept[section].pop(other)
     return kept
+
+
+def edits(config: ConfigDict) -> dict:
+    """The arguments of `ops.edit.edit` where it is asked to change something, else none."""
+    asked = config.frames.equalise != "none" or config.frames.alpha != 0 or config.frames.interpolate != "none"
+    return config.frames.to_dict() if asked else {}
+
+
+def recipe(config: ConfigDict) -> Recipe:
+    """How the config makes a clip's input."""
+    method = "tvl1" if config.flow.name == "auto" else config.flow.name
+    return Recipe(
+        input=config.input.name,
+        arguments=config.input[config.input.name].to_dict(),
+        edit=edits(config),
+        flow=config.flow.name,
+        flow_arguments=config.flow[method].to_dict(),
+    )
 
 
 def check_fields(argv: list[str]) -> None:
@@ -123,13 +154,19 @@ def check(config: ConfigDict) -> None:
     ):
         if value < 1:
             raise InputError(f"{field} is {value}; it must be at least 1")
-    missing = [part for part in made_by.needs if part not in source.gives]
+    pick(dict.fromkeys(FLOW_NAMES), "flow.name", config.flow.name)
+    parts = can_give(source.gives)
+    missing = [part for part in made_by.needs if part not in parts]
     if missing:
-        fits = [name for name, other in INPUTS.items() if set(other.needs) <= set(source.gives)]
+        fits = [name for name, other in INPUTS.items() if set(other.needs) <= set(parts)]
         raise InputError(
             f"input.name '{config.input.name}' needs {', '.join(missing)}, which data.name '{config.data.name}' "
             f"does not hold; inputs that fit are {', '.join(fits)}"
         )
+    if "frames" not in source.gives and (config.flow.name != "auto" or edits(config)):
+        field = "flow.name" if config.flow.name != "auto" else "frames"
+        raise InputError(f"{field} is set, but data.name '{config.data.name}' holds no frames; leave it as it is")
+    traced(recipe(config))
     if net.streams not in (None, made_by.streams):
         fits = [name for name, other in INPUTS.items() if other.streams == net.streams]
         raise InputError(

@@ -1,4 +1,7 @@
-"""Files of a run's folder appear by rename: a kill leaves the old file or the new one, never half of one."""
+"""Files appear by rename: a kill leaves the old file or the new one, never half of one.
+
+Two processes may write the same file at once; the later one wins, whole.
+"""
 
 import csv
 import io
@@ -8,11 +11,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file by rename."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file by rename."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: object) -> None:

@@ -8,12 +8,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from merjax import loop, loso, parallel, report, train
-from merjax.config import check, claim, relevant
+from merjax.config import check, claim, recipe, relevant
 from merjax.data import DATASETS
 from merjax.losses import LOSSES
 from merjax.models import MODELS
 from merjax.ops import INPUTS
-from merjax.ops.augment import flip, random_augment
+from merjax.ops.augment import flip, random_augment, through_hsv
 from merjax.prepare import prepare, subjects_of
 from merjax.types import Dataset
 
@@ -39,7 +39,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     folds = loso.folds(np.array([clip.label for clip in dataset.clips]), subject)
     claim(workdir, relevant(config))
 
-    samples = prepare(dataset, made_by, **config.input[config.input.name])
+    samples = prepare(dataset, recipe(config))
     net = MODELS[config.model.name](classes=len(dataset.classes), **config.model[config.model.name])
     epoch_steps = -(-int(folds.train_mask.sum(1).max()) // settings.batch)
     tx = train.optimizer(
@@ -49,19 +49,24 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         weight_decay=settings.weight_decay,
         steps=epoch_steps * settings.epochs,
     )
+    lift = through_hsv if made_by.kind == "colours" else lambda change: change
     epoch = partial(
         train.epoch,
         net=net,
         tx=tx,
         loss=partial(LOSSES[settings.loss], **settings[settings.loss]),
-        augment=partial(
-            random_augment,
-            vector=made_by.vector,
-            flips=settings.flips,
-            shifts=settings.shifts,
-            degrees=settings.degrees,
+        augment=lift(
+            partial(
+                random_augment,
+                vector=made_by.kind != "image",
+                flips=settings.flips,
+                shifts=settings.shifts,
+                degrees=settings.degrees,
+                brightness=settings.brightness,
+                contrast=settings.contrast,
+            )
         ),
-        mirror=partial(flip, vector=made_by.vector) if settings.flips else None,
+        mirror=lift(partial(flip, vector=made_by.kind != "image")) if settings.flips else None,
         weight_power=settings.class_weight,
         batch=settings.batch,
         epoch_steps=epoch_steps,
@@ -85,7 +90,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         select=settings.select,
         config=relevant(config),
         inputs=np.asarray(samples.x),
-        vector=made_by.vector,
+        vector=made_by.kind == "flow",
         gallery=config.report.gallery,
         facts={
             "wall_seconds": time.perf_counter() - started,

@@ -14,6 +14,7 @@ jax.config.update("jax_debug_key_reuse", True)
 REPOSITORY = Path(__file__).parents[1]
 # One cache for the suite and for the programs that it starts: compilation is most of its time.
 CACHE = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(REPOSITORY / ".cache" / "jax"))
+os.environ["MERJAX_CACHE"] = ""  # inputs are made anew, but where a test is about the cache
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

@@ -1,21 +1,25 @@
 """House rules as tests."""
 
 import ast
+import importlib
 import inspect
+import pkgutil
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
 
-from merjax import losses, metrics
-from merjax.ops import augment, flow, rank_pool
+import merjax
+from merjax import ops
 
 SOURCES = sorted((REPOSITORY / "merjax").rglob("*.py"))
+NAMES = ["losses", "metrics", "cache", *(f"ops.{module.name}" for module in pkgutil.iter_modules(ops.__path__))]
+MODULES = [importlib.import_module(f"{merjax.__name__}.{name}") for name in NAMES]
 FUNCTIONS = [
     pytest.param(function, id=f"{module.__name__}.{name}")
-    for module in (augment, flow, rank_pool, losses, metrics)
+    for module in MODULES
     for name, function in inspect.getmembers(module, inspect.isfunction)
-    if function.__module__ == module.__name__
+    if function.__module__ == module.__name__ and not name.startswith("_")
 ]
 
 

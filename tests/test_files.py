@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from merjax.report import files
+from merjax import files
 
 
 def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -6,10 +6,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float
 
-from merjax.ops import flow, rank_pool
+from merjax.ops import active, flow, midi, rank_pool
 
 
 class Input(NamedTuple):
@@ -17,50 +16,39 @@ class Input(NamedTuple):
 
     Attributes:
         make: takes the clip's parts named in `needs`, then keyword arguments; gives [p h w c].
-        needs: "frames" (padded), "length", "apex" (0-based), "onset_apex", "apex_offset".
+        needs: "frames" (padded), "length", "apex" (0-based); flow "onset_apex" and "apex_offset"; "flows" of
+            consecutive frames (as many as frames, the last ones padding); "intensity", the mean length of the flow
+            from the onset to each frame.
         streams: p.
-        vector: channels 0 and 1 are flow, so that flips and rotations act on them as on vectors.
+        kind: "image"; "flow" where channels 0 and 1 are (u, v), so that flips and rotations act on them as on vectors;
+            "colours" where RGB encodes flow (`colour.hsv`).
     """
 
     make: Callable[..., Float[Array, "p h w c"]]
     needs: tuple[str, ...]
     streams: int = 1
-    vector: bool = False
-
-
-def apex(frames: UInt8[Array, "t h w c"], apex: Int[Array, ""]) -> Float[Array, "1 h w c"]:
-    """The apex frame alone, 0..1: what an input without motion gives."""
-    return frames[apex][None] / 255.0
-
-
-def dynamic_image(
-    frames: UInt8[Array, "t h w c"], length: Int[Array, ""], *, coefficients: str = "harmonic", scale: str = "minmax"
-) -> Float[Array, "1 h w c"]:
-    """One dynamic image of the whole clip; see `rank_pool.dynamic_image`."""
-    return rank_pool.dynamic_image(frames, length, coefficients=coefficients, scale=scale)[None]
-
-
-def midi(frames: UInt8[Array, "t h w c"], length: Int[Array, ""], *, scale: str = "minmax") -> Float[Array, "1 h w c"]:
-    """One motion-intensity dynamic image; see `rank_pool.midi`."""
-    return rank_pool.midi(frames, length, scale=scale)[None]
-
-
-def trdi_midi(
-    frames: UInt8[Array, "t h w c"], length: Int[Array, ""], *, coefficients: str = "harmonic", scale: str = "minmax"
-) -> Float[Array, "2 h w c"]:
-    """TRDI and MIDI of one clip, the two streams of AFN."""
-    first = rank_pool.dynamic_image(frames, length, coefficients=coefficients, scale=scale)
-    return jnp.stack([first, rank_pool.midi(frames, length, scale=scale)])
+    kind: str = "image"
 
 
 INPUTS: dict[str, Input] = {
-    "apex": Input(apex, ("frames", "apex")),
-    "dynamic_image": Input(dynamic_image, ("frames", "length")),
-    "midi": Input(midi, ("frames", "length")),
-    "trdi_midi": Input(trdi_midi, ("frames", "length"), streams=2),
-    "onset_apex": Input(flow.onset_apex, ("onset_apex",), vector=True),
-    "apex_offset": Input(flow.apex_offset, ("apex_offset",), vector=True),
-    "two_phases": Input(flow.two_phases, ("onset_apex", "apex_offset"), streams=2, vector=True),
-    "cof": Input(flow.cof, ("onset_apex", "apex_offset"), vector=True),
-    "mm_cof": Input(flow.mm_cof, ("onset_apex", "apex_offset"), vector=True),
+    "apex": Input(active.apex_frame, ("frames", "apex")),
+    "onset_apex_difference": Input(active.onset_apex_difference, ("frames", "apex")),
+    "active_image": Input(active.active_image, ("frames", "length")),
+    "dynamic_image": Input(rank_pool.dynamic_image, ("frames", "length")),
+    "rise_dynamic_image": Input(rank_pool.rise_dynamic_image, ("frames", "apex")),
+    "fall_dynamic_image": Input(rank_pool.fall_dynamic_image, ("frames", "length", "apex")),
+    "phase_dynamic_images": Input(rank_pool.phase_dynamic_images, ("frames", "length", "apex"), streams=2),
+    "mesti": Input(rank_pool.mesti, ("frames", "length", "apex")),
+    "midi": Input(midi.midi, ("frames", "length")),
+    "trdi_midi": Input(midi.trdi_midi, ("frames", "length"), streams=2),
+    "midi_flow": Input(midi.midi_of, ("frames", "length", "intensity")),
+    "trdi_midi_flow": Input(midi.trdi_midi_of, ("frames", "length", "intensity"), streams=2),
+    "onset_apex": Input(flow.onset_apex, ("onset_apex",), kind="flow"),
+    "apex_offset": Input(flow.apex_offset, ("apex_offset",), kind="flow"),
+    "two_phases": Input(flow.two_phases, ("onset_apex", "apex_offset"), streams=2, kind="flow"),
+    "cof": Input(flow.cof, ("onset_apex", "apex_offset"), kind="flow"),
+    "mm_cof": Input(flow.mm_cof, ("onset_apex", "apex_offset"), kind="flow"),
+    "cof_hsv": Input(flow.cof_hsv, ("onset_apex", "apex_offset"), kind="colours"),
+    "mm_cof_hsv": Input(flow.mm_cof_hsv, ("onset_apex", "apex_offset"), kind="colours"),
+    "dynamic_flow": Input(flow.dynamic_flow, ("flows", "length"), kind="flow"),
 }

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from merjax.files import write_json, write_text
 from merjax.report.environment import ran_on
-from merjax.report.files import write_json, write_text
 from merjax.report.page import Picture, page
 from merjax.report.scores import SELECT, Outcome, gather, scores, uf1_by_epoch, write_tables
 

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from merjax.ops.colour import flow_to_colour
+
 ACCENT, WARM = "var(--accent, #1b6a8c)", "var(--warm, #b3622a)"
 SOFT, LINE, PAPER = "var(--soft, #5d6872)", "var(--line, #d9dee2)", "var(--paper, #fff)"
 WIDTH = 440  # of a plot, in CSS pixels: two stand side by side on a page, one still reads well on a telephone
@@ -135,12 +137,14 @@ def full_speed(x: Float[np.ndarray, "... c"]) -> float:
 
 
 def flow_picture(x: Float[np.ndarray, "h w c"], full: float) -> UInt8[np.ndarray, "h w 3"]:
-    """Colours flow (u right, v down, ...): hue is the direction, saturation the speed up to `full`, white is still."""
-    u, v = np.moveaxis(np.nan_to_num(x[..., :2]).astype(np.float32), -1, 0)
-    speed = np.clip(np.hypot(u, v) / (full or 1.0), 0, 1)
-    hue = np.degrees(np.arctan2(v, u)) % 360
-    hsv = np.stack([hue, speed, 1 - 0.12 * speed], -1).astype(np.float32)
-    return np.round(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
+    """Colours flow (u right, v down, ...) in the customary way; what is faster than `full` is drawn as fast as it."""
+    uv = np.nan_to_num(x[..., :2]).astype(np.float32) / (full or 1.0)
+    return flow_to_colour(uv / np.maximum(np.hypot(*np.moveaxis(uv, -1, 0)), 1.0)[..., None], largest=1.0 + 1e-6)
+
+
+def is_signed(x: Float[np.ndarray, "..."]) -> bool:
+    """Whether an image has values below zero, not counting rounding."""
+    return bool(np.nan_to_num(x).min(initial=0.0) < -1e-3)
 
 
 def image_picture(x: Float[np.ndarray, "h w c"], signed: bool) -> UInt8[np.ndarray, "h w 3"]:

@@ -195,7 +195,7 @@ def _curves(scores: dict, loss: np.ndarray, uf1: np.ndarray, warn: str) -> str:
 
 def _gallery(gallery: dict[str, list[Picture]], vector: bool) -> str:
     every = [picture.x for pictures in gallery.values() for picture in pictures]
-    signed = min(float(np.nan_to_num(x).min(initial=0)) for x in every) < 0
+    signed = any(figures.is_signed(x) for x in every)
     p, h, w, c = every[0].shape
     flow = (
         " Hue is the direction of motion, saturation its speed, white is still. Colour is full at the clip's own peak "

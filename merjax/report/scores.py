@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from merjax import metrics
-from merjax.report.files import write_csv
+from merjax.files import write_csv
 from merjax.types import Annotation, Curves, Dataset, Fold
 
 SELECT = {

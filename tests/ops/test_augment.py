@@ -1,10 +1,15 @@
+from functools import partial
+
 import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
 
-from merjax.ops import augment
+from merjax.ops import augment, colour
 
 
 def sample(rng, p=2, h=9, w=11):
@@ -35,10 +40,10 @@ def test_flow_of_the_mirror_image_is_the_flipped_flow():
 
 def test_shift_moves_down_and_right_and_repeats_the_border(rng):
     x = sample(rng)
-    moved = augment.shift(x, jnp.array([1, -2]), most=3)
+    moved = augment.shift(x, jnp.array([1, -2]))
     np.testing.assert_array_equal(moved[:, 1:, :-2], x[:, :-1, 2:])
     np.testing.assert_array_equal(moved[:, 0, :-2], x[:, 0, 2:])
-    np.testing.assert_array_equal(augment.shift(x, jnp.array([0, 0]), most=3), x)
+    np.testing.assert_array_equal(augment.shift(x, jnp.array([0, 0])), x)
 
 
 @pytest.mark.parametrize("degrees", [-10.0, 5.0, 90.0])
@@ -50,6 +55,44 @@ def test_rotation_agrees_with_opencv(rng, degrees):
     matrix = cv2.getRotationMatrix2D((7, 7), -degrees, 1)
     expected = cv2.warpAffine(x[0, ..., 0], matrix, (15, 15), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     np.testing.assert_allclose(turned[3:-3, 3:-3], expected[3:-3, 3:-3], atol=0.02)
+
+
+ROTATE = jax.jit(augment.rotate, static_argnames="vector")
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6), st.floats(-180, 180), st.booleans())
+def test_rotation_equals_scipy_on_every_pixel(seed, degrees, vector):
+    x = sample(np.random.default_rng(seed), p=1, h=7, w=8)
+    turned = ndimage.rotate(np.asarray(x), -degrees, axes=(2, 1), reshape=False, order=1, mode="nearest")
+    if vector:
+        cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        u, v = turned[..., 0].copy(), turned[..., 1].copy()
+        turned[..., 0], turned[..., 1] = cos * u - sin * v, sin * u + cos * v
+
+    np.testing.assert_allclose(ROTATE(x, jnp.float32(degrees), vector=vector), turned, atol=1e-4)
+
+
+def test_moves_are_the_same_plain_and_under_jit_and_vmap(rng):
+    x = sample(rng)
+    for change, amount in (
+        (partial(augment.rotate, vector=True), jnp.float32(6)),
+        (augment.shift, jnp.array([1, -2])),
+    ):
+        plain = change(x, amount)
+        np.testing.assert_allclose(jax.jit(change)(x, amount), plain, atol=1e-5)
+        np.testing.assert_allclose(jax.vmap(change)(x[None], amount[None])[0], plain, atol=1e-5)
+
+
+def test_moves_of_pixels_are_linear_so_their_derivative_is_their_value(rng):
+    x, step = sample(rng), sample(rng)
+    for change in (
+        partial(augment.flip, vector=True),
+        partial(augment.shift, offset=jnp.array([1, -2])),
+        partial(augment.rotate, degrees=jnp.float32(7), vector=True),
+    ):
+        _, slope = jax.jvp(change, (x,), (step,))
+        np.testing.assert_allclose(slope, change(step), atol=1e-5)
 
 
 def test_rotating_flow_by_a_right_angle_turns_right_into_down():
@@ -80,3 +123,36 @@ def test_random_augment_uses_every_move_and_can_be_switched_off(rng):
         for s in range(20)
     ]
     assert 3 < sum(flipped) < 17
+
+
+def test_light_spreads_values_about_their_mean_and_adds(rng):
+    x = sample(rng)
+    np.testing.assert_allclose(augment.light(x, jnp.float32(0), jnp.float32(0)), x, atol=1e-6)
+    lit = augment.light(x, jnp.float32(0.2), jnp.float32(-0.5))
+    np.testing.assert_allclose(lit.mean(), x.mean() + 0.2, atol=1e-6)
+    np.testing.assert_allclose(lit.std(), 0.5 * x.std(), rtol=1e-5)
+
+
+def test_random_light_is_keyed_alike_for_all_streams_and_leaves_flow_alone(rng):
+    x = jnp.concatenate([sample(rng, p=1)] * 2)
+    change = partial(augment.random_augment, flips=False, shifts=0, degrees=0.0, brightness=0.1, contrast=0.2)
+    images = [change(jax.random.key(seed), x, vector=False) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(images[0], images[1])
+    assert (images[0] != images[2]).all()
+    np.testing.assert_array_equal(images[0][0], images[0][1])
+    assert 0 < float(jnp.abs(images[0].mean() - x.mean())) <= 0.1
+    assert 0.8 <= float(images[0].std() / x.std()) <= 1.2
+    np.testing.assert_array_equal(change(jax.random.key(0), x, vector=True), x)
+
+
+@pytest.mark.parametrize("shifts", [0, 2])
+def test_a_change_of_colours_is_the_colours_of_the_changed_flow(rng, shifts):
+    uv = 0.4 * rng.uniform(-1, 1, (2, 9, 11, 2))
+    flow = jnp.asarray(
+        np.concatenate([uv, np.hypot(*uv.transpose(3, 0, 1, 2))[..., None] + 0.1], -1).astype(np.float32)
+    )
+    change = partial(augment.random_augment, vector=True, flips=True, shifts=shifts, degrees=10.0)
+    for seed in range(3):
+        expected = colour.hsv(change(jax.random.key(seed), flow))
+        made = jax.jit(augment.through_hsv(change))(jax.random.key(seed), colour.hsv(flow))
+        np.testing.assert_allclose(made, expected, atol=1e-4)

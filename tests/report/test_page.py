@@ -216,7 +216,7 @@ def hue(rgb):
 
 @pytest.mark.parametrize(
     ("motion", "row", "column", "degrees"),
-    [((1, 0), 32, 60, 0), ((0, 1), 60, 32, 90), ((-1, 0), 32, 4, 180), ((0, -1), 4, 32, 270)],
+    [((1, 0), 32, 60, 0), ((0, 1), 60, 32, 54), ((-1, 0), 32, 4, 192), ((0, -1), 4, 32, 260)],
 )
 def test_flow_has_the_hue_of_its_side_of_the_wheel(motion, row, column, degrees):
     x = np.zeros((8, 8, 3), np.float32)
@@ -224,7 +224,7 @@ def test_flow_has_the_hue_of_its_side_of_the_wheel(motion, row, column, degrees)
     shown = figures.flow_picture(x, figures.full_speed(x))
     assert (shown == shown[0, 0]).all()
     assert hue(shown[0, 0]) == hue(figures.wheel_picture(65)[row, column, :3])
-    assert 2 * hue(shown[0, 0]) == degrees  # as OpenCV users know it: right is red, left is cyan
+    assert 2 * hue(shown[0, 0]) == degrees  # the customary wheel: right red, down yellow, left light blue, up violet
 
 
 def test_still_flow_is_neutral_and_speed_is_relative_to_the_clip():

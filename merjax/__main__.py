@@ -1,0 +1,5 @@
+"""`python -m merjax` is the program `merjax`."""
+
+from merjax.cli import program
+
+program()

@@ -1,0 +1,178 @@
+"""The program `merjax`: what a user types.
+
+    merjax train --config=FILE             trains and scores one experiment; `python run.py` is the same
+    merjax prepare --config=FILE           makes every network input of an experiment and keeps it on disk
+    merjax inputs CLIP --config=FILE       draws every input of one clip, `database/subject/clip`, as one picture
+
+--config=FILE             the experiment, as those in configs/; without it drawn faces, no data needed
+--config.<field>=<value>  changes one field of it; `merjax train --help` lists all of them
+--workdir=FOLDER          train: where results go, by default runs/<config>-<time>; the same command with the same
+                          folder goes on after an interruption
+--out=FILE                inputs: the picture, by default inputs.svg
+--debug                   shows the traceback of an error
+"""
+
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from merjax import cache, main, report
+from merjax.config import check, check_fields, default, recipe
+from merjax.files import write_text
+from merjax.ops import INPUTS
+from merjax.prepare import Maker, can_give, given_parts, prepare
+from merjax.report.inputs import Card, picture
+from merjax.types import Annotation, Dataset, InputError
+
+CONFIGS = Path("configs")
+
+
+def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, str, list[str]]:
+    """Reads the command line; other flags are left in absl's FLAGS.
+
+    Args:
+        argv: the command line, the program's name first.
+        arguments: how many words that are no flags it takes.
+
+    Returns:
+        The config with its changes, the name of its file, and those words.
+
+    Raises:
+        InputError: a file, flag or field that does not exist, or another number of words.
+    """
+    files = [argument.removeprefix("--config=") for argument in argv if argument.startswith("--config=")]
+    for file in files:
+        if not Path(file).is_file():
+            known = ", ".join(str(path) for path in sorted(CONFIGS.glob("*.py")))
+            raise InputError(f"--config={file} is no file; experiments that come with merjax are {known}")
+    check_fields(argv)
+    try:
+        # Defined here, not above: a default config takes its changes from the command line when it is defined.
+        if files:
+            config = config_flags.DEFINE_config_file("config", files[-1], "the experiment; see configs/")
+        else:
+            config = config_flags.DEFINE_config_dict("config", default(), "the experiment")
+        flags.DEFINE_string("workdir", "", "the run's folder; by default runs/<config>-<time>")
+        flags.DEFINE_string("out", "inputs.svg", "the picture to write")
+        flags.DEFINE_bool("debug", False, "show the traceback of an error")
+        words = flags.FLAGS(argv)[1:]
+        chosen = config.value
+        chosen.lock()  # a file that failed to load says so at the first touch
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from error
+    except Exception as error:  # a config file is Python and can fail in any way
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"the config can't be loaded: {reason}") from error
+    if len(words) > arguments:
+        raise InputError(f"'{words[arguments]}' is no flag; fields of the config are set as --config.<field>=<value>")
+    return chosen, Path(files[-1]).stem if files else "default", words
+
+
+def train(argv: list[str]) -> None:
+    """Trains and scores an experiment, prints its scores."""
+    config, name, _ = parse(argv)
+    workdir = Path(flags.FLAGS.workdir or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    try:
+        print(report.summary(main.run(config, workdir), workdir))
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; the same command with --workdir={workdir} goes on from its last save", file=sys.stderr)
+        sys.exit(130)
+
+
+def make_inputs(argv: list[str]) -> None:
+    """Makes every network input of an experiment and keeps it on disk."""
+    config, _, _ = parse(argv)
+    check(config)
+    started = time.perf_counter()
+    samples = prepare(main.read(config), recipe(config))
+    size = " x ".join(map(str, samples.x.shape))
+    place = cache.folder() or "nowhere, since MERJAX_CACHE is empty"
+    print(f"{config.input.name}: {size} (clips, streams, height, width, channels) in", end=" ")
+    print(f"{time.perf_counter() - started:.1f} s; kept in {place}")
+
+
+def draw_inputs(argv: list[str]) -> None:
+    """Draws every input that one clip can feed, as one labelled picture."""
+    config, _, words = parse(argv, 1)
+    out = Path(flags.FLAGS.out)
+    if out.suffix != ".svg":
+        raise InputError(f"--out={out} must end in .svg")
+    check(config)
+    dataset = main.read(config)
+    annotation = find(dataset, words[0] if words else "")
+    clip = dataset.load(annotation)
+    cards = []
+    if clip.frames is not None:
+        found = given_parts(clip)
+        apex = int(found["apex"])
+        frames = np.stack([clip.frames[i] for i in (0, apex, -1)]) / 255.0
+        told = f"frames 1, {apex + 1} and {len(clip.frames)} of {len(clip.frames)}"
+        cards.append(Card("onset, apex, offset", told, frames, "image"))
+    for name, made_by in INPUTS.items():
+        if set(made_by.needs) <= set(can_give(tuple(given_parts(clip)))):
+            one = recipe(config)._replace(input=name, arguments=config.input[name].to_dict())
+            told = (inspect.getdoc(made_by.make) or "").replace("`", "").partition("\n")[0].partition(". ")[0]
+            cards.append(Card(name, told, Maker(one)(clip), made_by.kind))
+    write_text(out, picture(annotation.sample_id, cards))
+    print(f"{len(cards)} pictures of {annotation.sample_id} in {out}")
+
+
+def find(dataset: Dataset, name: str) -> Annotation:
+    """The clip of a name.
+
+    Raises:
+        InputError: none has it; the message gives some that there are.
+    """
+    for annotation in dataset.clips:
+        if name == annotation.sample_id:
+            return annotation
+    some = ", ".join(annotation.sample_id for annotation in dataset.clips[:3])
+    raise InputError(f"CLIP is '{name}', which is none of the {len(dataset.clips)} clips, as {some}")
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {"train": train, "prepare": make_inputs, "inputs": draw_inputs}
+
+
+def program() -> None:
+    """The console program."""
+    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in ("--help", "-h"):
+        print(__doc__)
+        return
+    answer(lambda argv: choose(verb)(argv[:1] + argv[2:]))
+
+
+def choose(verb: str) -> Callable[[list[str]], None]:
+    """The function of a verb.
+
+    Raises:
+        InputError: there is no such verb.
+    """
+    if verb not in VERBS:
+        raise InputError(f"'{verb}' is no command of merjax; they are {', '.join(VERBS)}")
+    return VERBS[verb]
+
+
+def answer(story: Callable[[list[str]], None]) -> None:
+    """Does what the command line asks for; what the user got wrong is one sentence and exit status 2."""
+    if {"--help", "-h"} & set(sys.argv):
+        print(__doc__, default(), sep="\n")
+        return
+    # Every core is a device of its own, so that folds run side by side.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    jax.config.update("jax_num_cpu_devices", cores)
+    try:
+        story(sys.argv)
+    except InputError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

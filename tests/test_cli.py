@@ -1,0 +1,113 @@
+"""The program `merjax` as a user meets it, and what can be combined."""
+
+import os
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from conftest import REPOSITORY
+
+from merjax import config
+from merjax.ops import INPUTS
+from merjax.prepare import Recipe, traced
+from merjax.report.inputs import Card, picture
+from merjax.types import InputError
+
+SMALL = ["--config.data.synthetic.subjects=2", "--config.data.synthetic.clips_per_class=1"]
+SMALL += ["--config.data.synthetic.size=32"]
+
+
+def merjax(*arguments, cache=""):
+    command = [sys.executable, "-m", "merjax", *map(str, arguments)]
+    environment = os.environ | {"MERJAX_CACHE": str(cache)}
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600)
+
+
+def test_prepare_makes_every_input_and_keeps_it(tmp_path):
+    done = merjax("prepare", *SMALL, "--config.input.name=mesti", "--config.model.name=linear", cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("mesti: 6 x 1 x 32 x 32 x 3 (clips, streams, height, width, channels) in ")
+    assert len(list(tmp_path.rglob("*.npy"))) == 6
+
+
+def test_inputs_draws_a_labelled_picture_of_every_input_of_a_clip(tmp_path):
+    out = tmp_path / "clip.svg"
+    done = merjax("inputs", "synthetic/S01/S01_c01", *SMALL, "--config.flow.name=dis", f"--out={out}")
+    assert done.returncode == 0, done.stderr
+    drawn = ElementTree.parse(out).getroot()
+    words = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"onset, apex, offset", "u right →", "v down ↓"} | set(INPUTS) <= words
+    images = list(drawn.iter("{http://www.w3.org/2000/svg}image"))
+    assert len(images) == 3 + 1 + sum(made_by.streams for made_by in INPUTS.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["inputs", "nobody", *SMALL], "CLIP is 'nobody', which is none of the 6 clips, as synthetic/S01/S01_c01"),
+        (["inputs", "x", "--out=x.bmp"], "--out=x.bmp must end in .svg"),
+        (["draw"], "'draw' is no command of merjax; they are train, prepare, inputs"),
+        (["prepare", "--config.frames.alpha=5"], "frames.fps is 0; magnification (frames.alpha) needs"),
+        (["prepare", "--config.flow.name=lucas"], "flow.name is 'lucas'; it can be auto, tvl1, farneback, dis"),
+        (["prepare", "--config.frames.equalise=yes"], "frames.equalise is 'yes'; it can be none, global, clahe"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_one_sentence(arguments, told):
+    done = merjax(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_tells_every_command():
+    done = merjax("--help")
+    assert done.returncode == 0
+    assert all(re.search(rf"merjax {verb}\b", done.stdout) for verb in ("train", "prepare", "inputs"))
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_input_goes_with_every_data_set_that_can_feed_it(name):
+    c = config.default()
+    c.input.name, c.model.name = name, "linear"
+    config.check(c)
+    assert traced(config.recipe(c), 28).shape == (INPUTS[name].streams, 28, 28, 3)
+    c.data.name, c.data.root = "flow_folder", "somewhere"
+    if set(INPUTS[name].needs) <= {"onset_apex", "apex_offset"}:
+        config.check(c)
+    else:
+        with pytest.raises(InputError, match=f"input.name '{name}' needs .*inputs that fit are onset_apex, "):
+            config.check(c)
+
+
+@pytest.mark.parametrize("field", [("flow", "name", "dis"), ("frames", "equalise", "global")])
+def test_what_needs_frames_is_refused_where_there_are_none(field):
+    c = config.default()
+    c.input.name, c.model.name, c.data.name = "cof", "linear", "flow_folder"
+    c[field[0]][field[1]] = field[2]
+    with pytest.raises(InputError, match=r"is set, but .* holds no frames"):
+        config.check(c)
+
+
+def test_wrong_arguments_of_an_input_are_refused_before_any_work():
+    with pytest.raises(InputError, match="theta is 2"):
+        traced(Recipe("cof", {"theta": 2.0}))
+
+
+def test_only_what_a_run_used_is_kept_of_its_config():
+    c = config.default()
+    assert {"frames", "flow"}.isdisjoint(config.relevant(c))
+    c.input.name, c.flow.name, c.frames.equalise = "mm_cof", "dis", "clahe"
+    kept = config.relevant(c)
+    assert kept["flow"] == {"name": "dis", "dis": {"preset": "medium"}}
+    assert kept["frames"]["equalise"] == "clahe"
+
+
+def test_a_card_of_still_flow_and_of_one_stream_is_drawn():
+    cards = [Card("still", "nothing", np.zeros((1, 8, 8, 3), np.float32), "flow")]
+    assert "full colour 0" in picture("<clip>", cards)
+    assert "&lt;clip&gt;" in picture("<clip>", cards)
