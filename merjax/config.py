@@ -41,7 +41,11 @@ def default() -> ConfigDict:
             "frames": options(edit),  # what is done to frames before an input is made
             "flow": {"name": "auto", **{name: options(flow.compute) for name, flow in FLOWS.items()}},
             "input": {"name": "trdi_midi", **{name: options(entry.make) for name, entry in INPUTS.items()}},
-            "model": {"name": "afn", **{name: options(net) for name, net in MODELS.items()}},
+            "model": {
+                "name": "afn",
+                "pretrained": "",  # weights to begin from: a .safetensors or .pth file, or hub:owner/model
+                **{name: options(net) for name, net in MODELS.items()},
+            },
             "train": {
                 "epochs": 30,
                 "batch": 32,
@@ -49,6 +53,8 @@ def default() -> ConfigDict:
                 "schedule": "onecycle",
                 "lr": 3e-3,
                 "weight_decay": 1e-2,
+                "clip": 0.0,  # largest norm of the gradient; 0 for no limit
+                "pretrained_lr": 1.0,  # factor of the learning rate of pretrained weights; 0 freezes them
                 "loss": "cross_entropy",
                 **{name: options(loss) for name, loss in LOSSES.items()},
                 "class_weight": 0.5,  # power of the balanced class weights of a fold: 0 none, 1 balanced

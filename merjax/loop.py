@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 import optax
+from jaxtyping import PyTree
 from tqdm import tqdm
 
 from merjax import checkpoint, parallel, train
@@ -26,6 +27,7 @@ def train_all(
     how: str,
     folder: Path,
     save_seconds: float,
+    start: PyTree | None = None,
 ) -> tuple[Curves, float]:
     """Trains every fold under every seed; goes on from the last checkpoint in `folder`.
 
@@ -40,6 +42,7 @@ def train_all(
         how: strategy over folds, see `parallel`.
         folder: of the checkpoints.
         save_seconds: time between checkpoints; one is written after the last epoch in any case.
+        start: weights that all folds begin from, see `train.begin_from`; None for random ones.
 
     Returns:
         Curves with leading axes [epochs, r * f] (seed by seed), and the seconds spent on compiling.
@@ -53,12 +56,14 @@ def train_all(
         f"{how} on {mesh.size} {jax.default_backend()} device(s); compiling ...",
         flush=True,
     )
-    start = time.perf_counter()
+    began = time.perf_counter()
     init = jax.jit(parallel.over_folds(lambda *row: train.init(*row, net=net, tx=tx), how, mesh))
     states = init(keys, rows, samples)
+    if start is not None:
+        states = train.begin_from(states, start)
     lifted = jax.jit(parallel.over_folds(epoch, how, mesh), donate_argnums=1)
     step = lifted.lower(keys, states, rows, samples).compile()
-    compile_seconds = time.perf_counter() - start
+    compile_seconds = time.perf_counter() - began
 
     shapes = jax.eval_shape(lifted, keys, states, rows, samples)[1]
     history = Curves(*(np.zeros((epochs, *leaf.shape), leaf.dtype) for leaf in shapes))

@@ -11,7 +11,7 @@ from merjax import loop, loso, parallel, report, train
 from merjax.config import check, claim, recipe, relevant
 from merjax.data import DATASETS
 from merjax.losses import LOSSES
-from merjax.models import MODELS
+from merjax.models import MODELS, pretrained
 from merjax.ops import INPUTS
 from merjax.ops.augment import flip, random_augment, through_hsv
 from merjax.prepare import prepare, subjects_of
@@ -42,12 +42,20 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     samples = prepare(dataset, recipe(config))
     net = MODELS[config.model.name](classes=len(dataset.classes), **config.model[config.model.name])
     epoch_steps = -(-int(folds.train_mask.sum(1).max()) // settings.batch)
+    start, told = None, list[str]()
+    if config.model.pretrained:
+        start, told = pretrained.start(net, samples.x.shape[1:], config.model.pretrained)
+        print("\n".join(told), flush=True)
+    given = pretrained.given(start) if start else frozenset()
     tx = train.optimizer(
         name=settings.optimizer,
         schedule=settings.schedule,
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         steps=epoch_steps * settings.epochs,
+        clip=settings.clip,
+        slow=lambda path: path in given,
+        slow_factor=settings.pretrained_lr,
     )
     lift = through_hsv if made_by.kind == "colours" else lambda change: change
     epoch = partial(
@@ -83,6 +91,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         how=parallel.strategy(settings.over_folds),
         folder=workdir / "checkpoints",
         save_seconds=settings.save_seconds,
+        start=start,
     )
     return report.write(
         workdir,
@@ -95,7 +104,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         facts={
             "wall_seconds": time.perf_counter() - started,
             "compile_seconds": compile_seconds,
-            "notes": loso.remarks(np.asarray(samples.label), subject, dataset.classes, names),
+            "notes": told + loso.remarks(np.asarray(samples.label), subject, dataset.classes, names),
             "left_out": list(dataset.left_out),
         },
     )

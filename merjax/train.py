@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, PyTree
 
 from merjax.losses import class_weights
 from merjax.types import Curves, Fold, Samples, State, pick
@@ -188,7 +188,17 @@ def epoch(
     return state, Curves(loss, accuracy, evaluate(state, fold, samples, net=net, mirror=mirror))
 
 
-def optimizer(*, name: str, schedule: str, lr: float, weight_decay: float, steps: int) -> optax.GradientTransformation:
+def optimizer(
+    *,
+    name: str,
+    schedule: str,
+    lr: float,
+    weight_decay: float,
+    steps: int,
+    clip: float = 0.0,
+    slow: Callable[[tuple[str, ...]], bool] = lambda path: False,
+    slow_factor: float = 1.0,
+) -> optax.GradientTransformation:
     """An optimiser with its learning-rate schedule.
 
     Args:
@@ -197,9 +207,41 @@ def optimizer(*, name: str, schedule: str, lr: float, weight_decay: float, steps
         lr: peak learning rate.
         weight_decay: 0 for none.
         steps: length of the schedule.
+        clip: largest norm of the whole gradient; 0 for no limit.
+        slow: tells by the path of a parameter whether it learns more slowly, as pretrained ones may.
+        slow_factor: of the learning rate of those; 0 freezes them.
 
     Raises:
         InputError: an unknown name.
     """
     make = pick(OPTIMIZERS, "train.optimizer", name)
-    return make(pick(SCHEDULES, "train.schedule", schedule)(lr, steps), weight_decay)
+    parts = [make(pick(SCHEDULES, "train.schedule", schedule)(lr, steps), weight_decay)]
+    if clip > 0:
+        parts.insert(0, optax.clip_by_global_norm(clip))
+    if slow_factor != 1:
+
+        def is_slow(params: PyTree) -> PyTree:
+            names = jax.tree_util.tree_map_with_path(lambda path, _: tuple(key.key for key in path), params)
+            return jax.tree.map(slow, names, is_leaf=lambda leaf: isinstance(leaf, tuple))
+
+        parts.append(optax.masked(optax.scale(slow_factor), is_slow))
+    return optax.chain(*parts) if len(parts) > 1 else parts[0]
+
+
+def begin_from(states: State, variables: PyTree) -> State:
+    """Puts given weights into untrained states.
+
+    Args:
+        states: of one fold, or stacked over folds: then all of them begin alike.
+        variables: {"params", "batch_stats"}, arrays where a weight is given and shapes where the state's own stays.
+    """
+
+    def put(own: Array, given: Array | jax.ShapeDtypeStruct) -> Array:
+        if isinstance(given, jax.ShapeDtypeStruct):
+            return own
+        return jax.device_put(jnp.broadcast_to(given, own.shape).astype(own.dtype), own.sharding)
+
+    params = jax.tree.map(put, states.params, variables["params"])
+    return states._replace(
+        params=params, batch_stats=jax.tree.map(put, states.batch_stats, variables.get("batch_stats", {}))
+    )

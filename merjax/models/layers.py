@@ -5,17 +5,21 @@ would turn the noise left of it into a random walk.
 """
 
 import functools
-from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from merjax.types import pick
+from merjax.types import InputError, pick
 
-Implementation = Literal["auto", "blocks", "patches", "native"]
 STEMS, NORMS = ("imagenet", "small"), ("batch", "group")
+HOW = ("auto", "blocks", "patches", "native")
+STANDARDS = {  # mean and deviation of the channels that weights were trained with, for images 0..1
+    "none": ((), ()),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
 PATCH_BYTES = 2**20  # about what a core's second-level cache holds
 
 
@@ -27,6 +31,24 @@ def check_names(model: str, **fields: tuple[str, tuple[str, ...]]) -> None:
     """
     for field, (value, names) in fields.items():
         pick(dict.fromkeys(names), f"model.{model}.{field}", value)
+
+
+def standardise(x: Float[Array, "b h w c"], kind: str) -> Float[Array, "b h w c"]:
+    """Takes an image 0..1 to the scale that pretrained weights know.
+
+    Args:
+        x: images.
+        kind: "none" (as they are), "imagenet" (its mean and deviation), or "half" (to -1..1, as some ViT weights want).
+
+    Raises:
+        InputError: statistics of three channels, but x has another number.
+    """
+    mean, deviation = pick(STANDARDS, "standard", kind)
+    if not mean:
+        return x
+    if x.shape[-1] != len(mean):
+        raise InputError(f"standard '{kind}' needs {len(mean)} channels, the input has {x.shape[-1]}; 'none' fits any")
+    return (x - jnp.asarray(mean)[None, None, None]) / jnp.asarray(deviation)[None, None, None]
 
 
 def conv_patches(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
@@ -81,7 +103,7 @@ class Conv(nn.Module):
     stride: int = 1
     padding: int | None = None
     bias: bool = False
-    how: Implementation = "auto"
+    how: str = "auto"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x {self.features}"]:
@@ -167,47 +189,65 @@ class Stem(nn.Module):
         kind: "imagenet" (7 x 7 convolution and 3 x 3 maximum, each with stride 2: a quarter of the side) or, for
             inputs of 28 to 64 pixels, "small" (3 x 3 convolution and 2 x 2 average: half of the side).
         norm: see `Norm`.
+        how: see `Conv`.
     """
 
     width: int
     kind: str
     norm: str
+    how: str = "auto"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x {self.width}"]:
         """Applies the stem; see the class."""
         size, stride = (7, 2) if self.kind == "imagenet" else (3, 1)
-        x = Conv(self.width, size, stride)(x)
+        x = Conv(self.width, size, stride, how=self.how)(x)
         x = nn.relu(Norm(self.norm)(x, train=train))
         return max_pool(x, 3, 2, 1) if self.kind == "imagenet" else halve(x)
 
 
 class Stage(nn.Module):
-    """Basic residual blocks of one resolution (He et al. 2016): two 3 x 3 convolutions and a shortcut each.
+    """Residual blocks of one resolution (He et al. 2016).
+
+    A basic block is two 3 x 3 convolutions and a shortcut; a bottleneck is 1 x 1, 3 x 3 and 1 x 1, the last four times
+    as wide. Where the shape changes, the shortcut is a 1 x 1 convolution.
 
     Attributes:
-        width: output channels.
+        width: output channels; a quarter of them with bottlenecks.
         blocks: number of blocks.
-        stride: of the first block.
+        stride: of the first block, in its first 3 x 3 convolution.
         norm: see `Norm`.
+        bottleneck: bottlenecks in place of basic blocks.
+        how: see `Conv`.
     """
 
     width: int
     blocks: int
     stride: int
     norm: str
+    bottleneck: bool = False
+    how: str = "auto"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x {self.width}"]:
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x o"]:
         """Applies the stage; see the class."""
         for block in range(self.blocks):
             stride = self.stride if block == 0 else 1
-            y = nn.relu(Norm(self.norm)(Conv(self.width, stride=stride)(x), train=train))
-            y = Norm(self.norm)(Conv(self.width)(y), train=train)
-            if stride != 1 or x.shape[-1] != self.width:
-                x = Norm(self.norm)(Conv(self.width, size=1, stride=stride)(x), train=train)
+            y = x
+            layers = self.convolutions(stride)
+            for i, (features, size, step) in enumerate(layers):
+                y = Norm(self.norm)(Conv(features, size, step, how=self.how)(y), train=train)
+                y = nn.relu(y) if i < len(layers) - 1 else y
+            if stride != 1 or x.shape[-1] != features:
+                x = Norm(self.norm)(Conv(features, 1, stride, how=self.how)(x), train=train)
             x = nn.relu(x + y)
         return x
+
+    def convolutions(self, stride: int) -> tuple[tuple[int, int, int], ...]:
+        """Output channels, side of the kernel and stride of every convolution of a block."""
+        if self.bottleneck:
+            return (self.width, 1, 1), (self.width, 3, stride), (4 * self.width, 1, 1)
+        return (self.width, 3, stride), (self.width, 3, 1)
 
 
 class Trunk(nn.Module):
@@ -218,17 +258,22 @@ class Trunk(nn.Module):
         blocks: blocks of every stage ((2, 2, 2, 2) in ResNet-18).
         stem: see `Stem`.
         norm: see `Norm`.
+        bottleneck: see `Stage`.
+        how: see `Conv`.
     """
 
     width: int = 64
     blocks: tuple[int, ...] = (2, 2, 2, 2)
     stem: str = "imagenet"
     norm: str = "batch"
+    bottleneck: bool = False
+    how: str = "auto"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x o"]:
         """The last map of the trunk."""
-        x = Stem(self.width, self.stem, self.norm)(x, train=train)
+        x = Stem(self.width, self.stem, self.norm, self.how)(x, train=train)
         for stage, blocks in enumerate(self.blocks):
-            x = Stage(self.width * 2**stage, blocks, 1 if stage == 0 else 2, self.norm)(x, train=train)
+            stride = 1 if stage == 0 else 2
+            x = Stage(self.width * 2**stage, blocks, stride, self.norm, self.bottleneck, self.how)(x, train=train)
         return x

@@ -11,6 +11,15 @@ from merjax.types import InputError
 SMALL = {
     "afn": {"width": 4, "blocks": (1, 1), "stem": "small"},
     "fmanet": {"width": 4, "blocks": (1, 1), "stem": "small"},
+    "dianet": {"width": 4, "blocks": (1, 1), "stem": "small", "attention": 8},
+    "meganet": {"stem_width": 4, "widths": (8, 16), "stem": "small", "attention": "printed"},  # sagan: test_meganet
+    "micro_attention": {"stem_width": 4, "widths": (4, 6), "hidden": 8, "stem": "small"},
+    "off_apexnet": {"hidden": 8},
+    "vgg19": {"width": 4, "blocks": (1, 2), "hidden": 8},
+    "resnet18": {"width": 4, "blocks": (1, 2)},
+    "resnet50": {"width": 4, "blocks": (1, 2)},
+    "efficientnet_b0": {"width": 0.25, "depth": 0.1},
+    "vit_b16": {"patch": 8, "width": 16, "depth": 2, "heads": 2},
 }
 
 
