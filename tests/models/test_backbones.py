@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from every_network import check_sizes, untrained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -104,14 +105,14 @@ def test_both_ways_to_convolve_give_the_same_logits(rng, name):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_training_reaches_every_parameter(rng, name, untrained):
+def test_training_reaches_every_parameter(rng, name):
     x = jnp.asarray(rng.normal(size=(4, 1, 28, 28, 3)).astype(np.float32))
     assert untrained(native(SMALL[name]).clone(dropout=0.0), x) == set()
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_backbones_take_every_size(name, takes_every_size):
-    takes_every_size(SMALL[name], (28, 96))
+def test_backbones_take_every_size(name):
+    check_sizes(SMALL[name], 28, 96)
 
 
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2)])

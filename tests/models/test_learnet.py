@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from every_network import check_sizes, untrained
 
 from merjax.models.learnet import LEARNet, same
 from merjax.types import InputError
@@ -65,10 +66,10 @@ def test_running_statistics_move_by_a_hundredth(rng):
     np.testing.assert_allclose(var, 0.99 + 0.01 * total.var((0, 1, 2)), rtol=1e-5)
 
 
-def test_training_reaches_every_parameter_at_any_size(rng, untrained, takes_every_size):
+def test_training_reaches_every_parameter_at_any_size(rng):
     net = LEARNet(classes=3, dropout=0.0, how="native")
     assert untrained(net, jnp.asarray(rng.normal(size=(4, 1, 28, 28, 3)).astype(np.float32))) == set()
-    takes_every_size(net, (28, 112))
+    check_sizes(net, 28, 112)
 
 
 def test_an_odd_zero_goes_after_the_image():
