@@ -87,6 +87,9 @@ def options(function: Callable[..., object]) -> dict[str, object]:
 def relevant(config: ConfigDict) -> dict:
     """The configuration without the arguments of components that it does not name: what a run's folder keeps."""
     kept = config.to_dict()
+    if not config.model.pretrained:
+        kept["model"].pop("pretrained")
+        kept["train"].pop("pretrained_lr")
     given = set(DATASETS[config.data.name].gives)
     if "frames" not in given or not edits(config):
         kept.pop("frames")

@@ -94,5 +94,5 @@ def test_every_argument_of_every_component_is_a_field():
 def test_a_run_keeps_the_fields_that_it_used():
     kept = config.relevant(config.default())
     assert set(kept["input"]) == {"name", "trdi_midi"}
-    assert set(kept["model"]) == {"name", "afn", "pretrained"}
+    assert set(kept["model"]) == {"name", "afn"}
     assert "focal" not in kept["train"]
