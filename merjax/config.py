@@ -39,7 +39,7 @@ def default() -> ConfigDict:
                 **{name: options(source.read) for name, source in DATASETS.items()},
             },
             "frames": options(edit),  # what is done to frames before an input is made
-            "flow": {"name": "auto", **{name: options(flow.compute) for name, flow in FLOWS.items()}},
+            "flow": {"name": "auto", "strain": "half", **{name: options(flow.compute) for name, flow in FLOWS.items()}},
             "input": {"name": "trdi_midi", **{name: options(entry.make) for name, entry in INPUTS.items()}},
             "model": {
                 "name": "afn",
@@ -123,6 +123,7 @@ def recipe(config: ConfigDict) -> Recipe:
         edit=edits(config),
         flow=config.flow.name,
         flow_arguments=config.flow[method].to_dict(),
+        strain=config.flow.strain,
     )
 
 

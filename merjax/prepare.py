@@ -21,7 +21,7 @@ from merjax import cache
 from merjax.ops import INPUTS
 from merjax.ops.edit import edit
 from merjax.ops.optical_flow import FLOWS, grey
-from merjax.ops.strain import with_strain
+from merjax.ops.strain import FORMS, with_strain
 from merjax.types import Annotation, Clip, Dataset, InputError, Samples, pick
 
 FRAMES_STEP = 16  # clips are padded to a multiple of this many frames: a handful of compilations, not one per length
@@ -40,6 +40,7 @@ class Recipe(NamedTuple):
         flow: a name in `ops.optical_flow.FLOWS`, for inputs made of flow; "auto" takes the flow that clips come with,
             and "tvl1" for clips that come with none.
         flow_arguments: keyword arguments of that flow.
+        strain: form of the strain that goes with computed flow, see `ops.strain.strain`.
     """
 
     input: str
@@ -47,6 +48,7 @@ class Recipe(NamedTuple):
     edit: Mapping[str, Any] = {}
     flow: str = "auto"
     flow_arguments: Mapping[str, Any] = {}
+    strain: str = "half"
 
 
 def can_give(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,6 +88,7 @@ def traced(recipe: Recipe, size: int = 64) -> jax.ShapeDtypeStruct:
         "flows": jax.ShapeDtypeStruct((FRAMES_STEP, size, size, 2), jnp.float32),
         "intensity": jax.ShapeDtypeStruct((FRAMES_STEP,), jnp.float32),
     }
+    pick(FORMS, "flow.strain", recipe.strain)
     if recipe.edit:
         jax.eval_shape(partial(edit, **recipe.edit), clip["frames"], number, number)
     return jax.eval_shape(partial(made_by.make, **recipe.arguments), *[clip[name] for name in made_by.needs])
@@ -101,7 +104,7 @@ class Maker:
         flow = pick(FLOWS, "flow.name", self.method)
         between = partial(flow.compute, **recipe.flow_arguments)
         self.between: Callable[..., Any] = between if flow.host else jax.jit(between)
-        self.with_strain = jax.jit(with_strain)
+        self.with_strain = jax.jit(partial(with_strain, form=recipe.strain))
         self.edit = jax.jit(partial(edit, **recipe.edit)) if recipe.edit else None
         self.make = jax.jit(partial(self.made_by.make, **recipe.arguments))
 

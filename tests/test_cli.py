@@ -103,7 +103,7 @@ def test_only_what_a_run_used_is_kept_of_its_config():
     assert {"frames", "flow"}.isdisjoint(config.relevant(c))
     c.input.name, c.flow.name, c.frames.equalise = "mm_cof", "dis", "clahe"
     kept = config.relevant(c)
-    assert kept["flow"] == {"name": "dis", "dis": {"preset": "medium"}}
+    assert kept["flow"] == {"name": "dis", "strain": "half", "dis": {"preset": "medium"}}
     assert kept["frames"]["equalise"] == "clahe"
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from merjax import cache
 from merjax.ops import INPUTS
+from merjax.ops.strain import FORMS
 from merjax.prepare import FRAMES_STEP, Recipe, padded, prepare, subjects_of, traced
 from merjax.types import Annotation, Clip, Dataset, InputError
 
@@ -75,6 +76,13 @@ def test_flow_inputs_can_be_made_of_frames(flow):
     rise, fall = x[0, 8:24, 8:24, 0], x[1, 8:24, 8:24, 0]  # the fall is negated
     assert rise.mean() == pytest.approx(1.0, abs=0.25)
     assert fall.mean() == pytest.approx(1.0, abs=0.25)
+
+
+def test_the_form_of_the_strain_is_an_argument_of_the_recipe():
+    x = [prepare(moving(), Recipe("onset_apex", {"unit": "given"}, flow="dis", strain=form)).x for form in FORMS]
+    assert (np.asarray(x[0] - x[1])[..., 2] >= -1e-6).all()
+    assert (np.asarray(x[0] - x[1])[..., 2] > 1e-4).any()
+    np.testing.assert_array_equal(x[0][..., :2], x[1][..., :2])
 
 
 def test_a_named_flow_is_computed_even_where_clips_come_with_one():

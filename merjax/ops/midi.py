@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from merjax.ops.rank_pool import Frames, dynamic_image, linear_weights, rank_pool, rescale
-from merjax.types import pick
 
 
 def grey(image: Float[Array, "h w c"]) -> Float[Array, "h w"]:
@@ -34,9 +33,6 @@ def frame_difference(frames: Frames) -> Float[Array, " t"]:
     return jax.lax.map(lambda frame: jnp.abs(grey(frame.astype(jnp.float32) - onset)).mean(), frames)
 
 
-INTENSITIES = {"frame_difference": frame_difference}
-
-
 def midi_of(
     frames: Frames, length: Int[Array, ""], intensity: Float[Array, " t"], *, scale: str = "minmax"
 ) -> Float[Array, "1 h w c"]:
@@ -59,39 +55,25 @@ def midi_of(
     return rescale(rank_pool(frames, linear_weights(rank, length)), scale)[None]
 
 
-def midi(
-    frames: Frames, length: Int[Array, ""], *, intensity: str = "frame_difference", scale: str = "minmax"
-) -> Float[Array, "1 h w c"]:
-    """Motion-intensity dynamic image: `midi_of` with an intensity measured on the frames.
+def midi(frames: Frames, length: Int[Array, ""], *, scale: str = "minmax") -> Float[Array, "1 h w c"]:
+    """Motion-intensity dynamic image: `midi_of` with the grey-level difference to the onset as intensity.
 
     Args:
         frames: the clip from onset to offset, padded.
         length: number of frames that count.
-        intensity: "frame_difference", the mean absolute grey-level difference to the onset frame (OUR CHOICE: what
-            the paper measures is UNKNOWN).
         scale: see `rank_pool.rescale`.
-
-    Raises:
-        InputError: an unknown intensity or scale.
     """
-    measure = pick(INTENSITIES, "intensity", intensity)
-    return midi_of(frames, length, measure(frames), scale=scale)
+    return midi_of(frames, length, frame_difference(frames), scale=scale)
 
 
 def trdi_midi(
-    frames: Frames,
-    length: Int[Array, ""],
-    *,
-    coefficients: str = "harmonic",
-    intensity: str = "frame_difference",
-    scale: str = "minmax",
+    frames: Frames, length: Int[Array, ""], *, coefficients: str = "harmonic", scale: str = "minmax"
 ) -> Float[Array, "2 h w c"]:
     """TRDI, the dynamic image in time order, and MIDI of one clip: the two streams of AFN.
 
     Arguments as `rank_pool.dynamic_image` and `midi`.
     """
-    first = dynamic_image(frames, length, coefficients=coefficients, scale=scale)
-    return jnp.concatenate([first, midi(frames, length, intensity=intensity, scale=scale)])
+    return trdi_midi_of(frames, length, frame_difference(frames), coefficients=coefficients, scale=scale)
 
 
 def trdi_midi_of(

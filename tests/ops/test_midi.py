@@ -115,5 +115,5 @@ def test_gradient_of_frames_are_the_weights_of_their_ranks(rng):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(InputError, match="intensity is 'flow'; it can be frame_difference"):
-        midi.midi(jnp.zeros((T, 2, 2, 3), jnp.uint8), jnp.int32(4), intensity="flow")
+    with pytest.raises(InputError, match="scale is 'big'; it can be minmax"):
+        midi.midi(jnp.zeros((T, 2, 2, 3), jnp.uint8), jnp.int32(4), scale="big")
