@@ -4,8 +4,8 @@
     merjax prepare --config=FILE           makes every network input of an experiment and keeps it on disk
     merjax inputs CLIP --config=FILE       draws every input of one clip, `database/subject/clip`, as one picture
 
---config=FILE             the experiment, as those in configs/; without it drawn faces, no data needed
---config.<field>=<value>  changes one field of it; `merjax train --help` lists all of them
+--config=FILE             the experiment, one of configs/; without it afn_synth.py: drawn faces, no data needed
+--config.<field>=<value>  changes one field of it; `merjax train --help` lists all
 --workdir=FOLDER          train: where results go, by default runs/<config>-<time>; the same command with the same
                           folder goes on after an interruption
 --out=FILE                inputs: the picture, by default inputs.svg
@@ -32,7 +32,8 @@ from merjax.prepare import Maker, can_give, given_parts, prepare
 from merjax.report.inputs import Card, picture
 from merjax.types import Annotation, Dataset, InputError
 
-CONFIGS = Path("configs")
+CONFIGS = Path(__file__).parents[1] / "configs"  # in a checkout; a wheel brings none
+STANDARD = CONFIGS / "afn_synth.py"
 
 
 def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, str, list[str]]:
@@ -51,9 +52,11 @@ def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, str, list[st
     files = [argument.removeprefix("--config=") for argument in argv if argument.startswith("--config=")]
     for file in files:
         if not Path(file).is_file():
-            known = ", ".join(str(path) for path in sorted(CONFIGS.glob("*.py")))
+            known = ", ".join(f"configs/{path.name}" for path in sorted(CONFIGS.glob("*.py")))
             raise InputError(f"--config={file} is no file; experiments that come with merjax are {known}")
     check_fields(argv)
+    if not files and STANDARD.is_file():
+        files = [str(STANDARD)]
     try:
         # Defined here, not above: a default config takes its changes from the command line when it is defined.
         if files:

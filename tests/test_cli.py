@@ -1,5 +1,6 @@
 """The program `merjax` as a user meets it, and what can be combined."""
 
+import json
 import os
 import re
 import subprocess
@@ -62,6 +63,13 @@ def test_what_is_wrong_is_one_sentence(arguments, told):
     assert done.stderr.startswith("error: ")
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_config_it_is_the_experiment_of_the_readme(tmp_path):
+    done = merjax("train", *SMALL, "--config.train.epochs=1", f"--workdir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((tmp_path / "config.json").read_text())
+    assert kept["model"]["afn"]["width"] == 8
 
 
 def test_help_tells_every_command():
