@@ -38,3 +38,52 @@ def test_remarks_name_the_lonely():
     assert "Class b has clips of one subject only (x/2)" in lonely
     assert "Class c has no clip" in absent
     assert loso.remarks(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), ("a", "b"), ["1", "2"]) == []
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 4), st.integers(0, 30))
+def test_each_database_is_tested_once_by_a_fold_that_never_saw_it(seed, count, n):
+    draw = np.random.default_rng(seed)
+    number = np.concatenate([np.arange(count).repeat(2), draw.integers(0, count, n)])
+    label = np.concatenate([np.tile([0, 1], count), draw.integers(0, 2, n)])
+    names = np.array(["smic", "casme2", "samm", "mmew"])[:count]
+    database = [str(names[i]) for i in number]
+    folds = loso.database_folds(label, database)
+    assert folds.subject.tolist() == list(range(count))
+    for fold, name in enumerate(sorted(names)):
+        train, test = folds.train[fold][folds.train_mask[fold]], folds.test[fold][folds.test_mask[fold]]
+        assert sorted(test) == [i for i, each in enumerate(database) if each == name]
+        assert sorted([*train, *test]) == list(range(len(database)))
+
+
+def test_holdout_trains_on_one_database_and_leaves_others_alone():
+    database = ["samm", "casme2", "mmew", "casme2", "samm"]
+    fold = loso.holdout(np.array([0, 0, 1, 1, 1]), database, train="casme2", test="samm")
+    assert fold.train[fold.train_mask].tolist() == [1, 3]
+    assert fold.test[fold.test_mask].tolist() == [0, 4]
+    assert fold.subject.tolist() == [2]
+
+
+def test_both_ways_of_a_holdout_are_the_folds_that_leave_a_database_out():
+    label, database = np.array([0, 1, 1, 0, 0]), ["b", "b", "a", "a", "a"]
+    both = loso.database_folds(label, database)
+    for fold, (train, test) in enumerate((("b", "a"), ("a", "b"))):
+        one = loso.holdout(label, database, train=train, test=test)
+        for rows, mask in ((0, 1), (2, 3)):
+            stacked, alone = both[1 + rows][fold][both[1 + mask][fold]], one[1 + rows][0][one[1 + mask][0]]
+            assert stacked.tolist() == alone.tolist()
+        assert one.subject[0] == both.subject[fold]  # so both draw the same random numbers
+
+
+def test_splits_of_databases_that_cannot_work_are_refused():
+    label, database = np.array([0, 1, 0, 0]), ["a", "a", "b", "b"]
+    with pytest.raises(InputError, match="hold 1 database"):
+        loso.database_folds(label, ["a"] * 4)
+    with pytest.raises(InputError, match="leaves a out has clips of one class"):
+        loso.database_folds(label, database)
+    with pytest.raises(InputError, match="trains on b has clips of one class"):
+        loso.holdout(label, database, train="b", test="a")
+    with pytest.raises(InputError, match="to test on is 'c'; it can be a, b"):
+        loso.holdout(label, database, train="a", test="c")
+    with pytest.raises(InputError, match="both 'a'"):
+        loso.holdout(label, database, train="a", test="a")

@@ -109,15 +109,18 @@ def rank_pool(frames: Frames, weights: Float[Array, " t"]) -> Float[Array, "h w 
     """
     rows = frames.reshape(frames.shape[0], -1)  # one long axis per frame is what the compiler vectorises best
 
-    def add(start: int | Int[Array, ""], count: int, image: Float[Array, " hwc"]) -> Float[Array, " hwc"]:
+    def add(start: int | Int[Array, ""], count: int, image: float | Float[Array, " hwc"]) -> Float[Array, " hwc"]:
         for i in range(count):
             image += weights[start + i] * rows[start + i].astype(jnp.float32)
-        return image
+        return jnp.asarray(image)
 
-    steps, rest = divmod(frames.shape[0], FRAMES_A_STEP)
-    image = jnp.zeros(rows.shape[1:], jnp.float32)
-    image = jax.lax.fori_loop(0, steps, lambda step, image: add(step * FRAMES_A_STEP, FRAMES_A_STEP, image), image)
-    image = add(steps * FRAMES_A_STEP, rest, image)
+    # Those that fill no whole step come first, so that nothing need be set to zero: every pass wakes all threads.
+    rest = (len(rows) - 1) % FRAMES_A_STEP + 1
+    image = add(0, rest, 0.0)
+    steps = (len(rows) - rest) // FRAMES_A_STEP
+    image = jax.lax.fori_loop(
+        0, steps, lambda step, image: add(rest + step * FRAMES_A_STEP, FRAMES_A_STEP, image), image
+    )
     rounding = len(frames) * jnp.finfo(jnp.float32).eps * jnp.abs(weights).sum()  # of sums of numbers like these
     still = jnp.abs(image) <= rounding * jnp.abs(rows[jnp.argmax(weights != 0)].astype(jnp.float32))
     return jnp.where(still, 0.0, image).reshape(frames.shape[1:])

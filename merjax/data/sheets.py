@@ -1,0 +1,257 @@
+"""Annotation sheets, workbooks or CSV, as rows whose columns have one name whatever their header says."""
+
+import csv
+import fnmatch
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import openpyxl
+import python_calamine
+
+from merjax.data import frames
+from merjax.types import InputError
+
+# Headers without blanks, in lower case. Every other column keeps its own header, written so.
+ALIASES = {
+    "subject": ("subject", "sub", "sub_id", "subid", "sub_id'"),
+    "clip": ("filename", "fold_name", "count", "seq"),
+    "onset": ("onsetframe", "onset", "onsetf"),
+    "apex": ("apexframe", "apex", "apexf1", "apexf"),
+    "offset": ("offsetframe", "offset", "offsetf"),
+    "au": ("actionunits", "au", "aus"),
+    "emotion": ("estimatedemotion", "emotion"),
+    "objective": ("objectiveclasses", "objectiveclass"),
+}
+HEADER_ROWS = 30
+ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7}
+
+_CANONICAL = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"  # how .xlsx and .xls begin
+
+
+class Line(NamedTuple):
+    """One row of a table, blank or not.
+
+    Attributes:
+        number: as a spreadsheet program shows it, from 1.
+        cells: text, numbers or None, from the first column on.
+    """
+
+    number: int
+    cells: tuple[object, ...]
+
+
+class Row(NamedTuple):
+    """One sample of a sheet.
+
+    Attributes:
+        where: file and row number, for sentences.
+        number: of the row, as a spreadsheet program shows it.
+        cells: by canonical name (the keys of ALIASES), or by header without blanks in lower case.
+    """
+
+    where: str
+    number: int
+    cells: dict[str, object]
+
+
+def find(root: Path, patterns: Sequence[str], asked: str = "") -> Path:
+    """The sheet to read: the one asked for, else the first that fits the patterns.
+
+    Args:
+      root: folder of the data set; the sheet lies in it or in one of its folders.
+      patterns: file names in lower case, `*` for any text, the preferred first; of several files that fit one pattern
+        the first in natural order is taken.
+      asked: a path, or the name of a file that lies where `root` says.
+
+    Raises:
+      InputError: there is none; the sentence lists what was looked for and what is there.
+    """
+    if asked:
+        for path in (root / asked, Path(asked).expanduser()):
+            if path.is_file():
+                return path
+    found = search(root, (asked.lower(),) if asked else patterns)
+    if found is not None:
+        return found
+    there = ", ".join(path.name for path in _candidates(root)[:8]) or "no table"
+    wanted = asked or " or ".join(patterns)
+    raise InputError(f"{root} and its folders hold no sheet {wanted}: found {there}; name one with data.sheet.")
+
+
+def search(root: Path, patterns: Sequence[str]) -> Path | None:
+    """As `find`, for a sheet that may be absent: then None."""
+    files = _candidates(root)
+    fits = (path for pattern in patterns for path in files if fnmatch.fnmatchcase(path.name.lower(), pattern))
+    return next(fits, None)
+
+
+def _candidates(root: Path) -> list[Path]:
+    found = []
+    for folder in (str(root), *frames.subfolders(root).values()):
+        for name in sorted(frames.names(folder), key=frames.natural):
+            if name.lower().endswith((".xlsx", ".xls", ".csv")) and not name.startswith((".", "~$")):
+                found.append(Path(folder, name))
+    return found
+
+
+def samples(
+    path: Path,
+    *,
+    sheet_name: str | None = None,
+    position: int = 0,
+    required: Sequence[str] = ("subject", "clip", "onset"),
+) -> list[Row]:
+    """Reads the rows below the header, up to the first without a subject; rows without a clip are no samples.
+
+    The header is the first of the first 30 rows that has all required columns. Columns without a header are left out,
+    and of two columns with one canonical name the first stays.
+
+    Raises:
+      InputError: the file can't be read, or has no header or no rows.
+    """
+    lines = table(path, sheet_name=sheet_name, position=position)
+    start, names = _header(path, lines, required)
+    columns = {name: column for column, name in reversed(list(enumerate(names))) if name}
+    rows = []
+    for line in lines[start + 1 :]:
+        cells = {name: line.cells[at] if at < len(line.cells) else None for name, at in columns.items()}
+        if not text(cells["subject"]):
+            break
+        if text(cells["clip"]):
+            rows.append(Row(f"{path} row {line.number}", line.number, cells))
+    if not rows:
+        raise InputError(f"{path} has no rows: below its header it should list one sample in each row.")
+    return rows
+
+
+def _header(path: Path, lines: Sequence[Line], required: Sequence[str]) -> tuple[int, list[str]]:
+    for index, line in enumerate(lines[:HEADER_ROWS]):
+        folded = ["".join(text(cell).lower().split()) for cell in line.cells]
+        names = [_CANONICAL.get(name, name) for name in folded]
+        if set(required) <= set(names):
+            return index, names
+    fullest = max(lines[:HEADER_ROWS], key=lambda line: sum(map(bool, map(text, line.cells))), default=Line(0, ()))
+    found = ", ".join(filter(None, map(text, fullest.cells))) or "nothing"
+    raise InputError(
+        f"{path} has no header: one of its first {HEADER_ROWS} rows should name the columns {', '.join(required)}; "
+        f"the fullest row there holds {found[:200]}."
+    )
+
+
+def table(path: Path, *, sheet_name: str | None = None, position: int = 0) -> list[Line]:
+    """Reads the cells of one sheet; of formulas the value that the spreadsheet program stored, else None.
+
+    What a file is, its first bytes tell: data sets come with .xls files that are .xlsx inside.
+
+    Args:
+      path: an .xlsx, .xls or .csv file.
+      sheet_name: of the workbook's sheet, in any letter case.
+      position: of the sheet if it has no name here, from 0.
+
+    Raises:
+      InputError: the file is missing, locked, no table, or has no such sheet.
+    """
+    if path.name.startswith("~$"):
+        raise InputError(f"{path} is the lock that Excel keeps while a workbook is open: name the workbook itself.")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: data.sheet should name a workbook or a CSV file.") from error
+    except OSError as error:
+        raise InputError(f"{path} can't be opened, close it in Excel if it is open: {error.strerror}.") from error
+    rows: Sequence[Sequence[object]]
+    if content.startswith(_ZIP):
+        rows = _xlsx(path, content, sheet_name, position)
+    elif content.startswith(_OLE):
+        rows = _xls(path, content, sheet_name, position)
+    elif path.suffix.lower() == ".csv":
+        rows = _csv(path, content)
+    else:
+        raise InputError(f"{path} is no workbook: it should be an .xlsx, .xls or .csv file.")
+    return [Line(number, tuple(cells)) for number, cells in enumerate(rows, start=1)]
+
+
+def _xlsx(path: Path, content: bytes, sheet_name: str | None, position: int) -> list[tuple[object, ...]]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # openpyxl warns of styles and validations, which hold no annotation
+            book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+            names = [sheet.title for sheet in book.worksheets]
+            sheet = book[_sheet(path, names, sheet_name, position)]
+            sheet.reset_dimensions()  # the size that a file states may be wrong
+            return list(sheet.iter_rows(values_only=True))
+    except InputError:
+        raise
+    except Exception as error:  # openpyxl passes on whatever a damaged archive or its XML raises
+        raise InputError(f"{path} is a damaged workbook, save it again or copy it anew: {error}.") from error
+
+
+def _xls(path: Path, content: bytes, sheet_name: str | None, position: int) -> list[list[object]]:
+    try:
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+        sheet = book.get_sheet_by_name(_sheet(path, book.sheet_names, sheet_name, position))
+        rows = sheet.to_python(skip_empty_area=False)
+    except python_calamine.CalamineError as error:
+        raise InputError(f"{path} is damaged or has a password, save it again as .xlsx: {error}.") from error
+    return [[None if cell == "" else cell for cell in row] for row in rows]
+
+
+def _sheet(path: Path, names: Sequence[str], asked: str | None, position: int) -> str:
+    if asked is None and position < len(names):
+        return names[position]
+    for name in names:
+        if asked is not None and name.strip().lower() == asked.lower():
+            return name
+    wanted = f"number {position + 1}" if asked is None else asked
+    raise InputError(f"{path} has no sheet {wanted}: its sheets are {', '.join(names) or 'none'}.")
+
+
+def _csv(path: Path, content: bytes) -> list[list[object]]:
+    try:
+        decoded = content.decode("utf-8-sig")
+        separator = max(",;\t", key=decoded.count)  # spreadsheets of some countries write semicolons
+        rows = csv.reader(io.StringIO(decoded, newline=""), delimiter=separator)
+        return [[cell or None for cell in row] for row in rows]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} can't be read as a table, save it as CSV in UTF-8: {error}.") from error
+
+
+def raw(cell: object) -> str:
+    """A cell as text with its blanks; whole numbers have no decimal point."""
+    if cell is None:
+        return ""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def text(cell: object) -> str:
+    """A cell as text without blanks around it."""
+    return raw(cell).strip()
+
+
+def whole(cell: object) -> int | None:
+    """A cell as a whole number; None where it holds none, such as `/`."""
+    match = re.fullmatch(r"([+-]?\d{1,15})(?:\.0*)?", text(cell))
+    return int(match[1]) if match else None
+
+
+def serial(cell: object, where: str) -> int:
+    """The number at the end of a subject's name: 1 for `01`, 1.0, `sub01` and `spNO.1`.
+
+    Raises:
+      InputError: the cell ends in no number; the sentence starts with `where`.
+    """
+    match = re.search(r"(\d{1,15})(?:\.0+)?$", text(cell))
+    if match is None:
+        raise InputError(f"{where}: subject '{text(cell)}' should end in a number.")
+    return int(match[1])
+
+
+def objective(cell: object) -> int | None:
+    """An objective class, 1 to 7 or I to VII, as a number; None where the cell holds none."""
+    number = ROMAN.get(text(cell).upper(), whole(cell))
+    return number if number is not None and 1 <= number <= 7 else None

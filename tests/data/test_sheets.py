@@ -1,0 +1,266 @@
+import struct
+import zipfile
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from merjax.data import sheets
+from merjax.types import InputError
+
+HEADER = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame")
+
+
+def xlsx(path, rows, sheet="Sheet1", **others):
+    book = openpyxl.Workbook()
+    for name, lines in {sheet: rows, **others}.items():
+        page = book.create_sheet(name)
+        for line in lines:
+            page.append(line)
+    book.remove(book.worksheets[0])
+    book.save(path)
+    return path
+
+
+def xls(path, rows, sheet="Sheet1"):
+    """A workbook as Excel 97 saves it: records of numbers and labels in the one stream of a compound file."""
+
+    def record(kind, content):
+        return struct.pack("<HH", kind, len(content)) + content
+
+    def begin(kind):
+        return record(0x809, struct.pack("<HHHHII", 0x600, kind, 0, 1997, 0, 0))
+
+    end, name = record(0xA, b""), sheet.encode()
+    cells = b""
+    for row, line in enumerate(rows):
+        for column, cell in enumerate(line):
+            at = struct.pack("<HHH", row, column, 0)
+            if isinstance(cell, str):
+                cells += record(0x204, at + struct.pack("<HB", len(cell), 0) + cell.encode())
+            elif cell is not None:
+                cells += record(0x203, at + struct.pack("<d", cell))
+    where = len(begin(5)) + 12 + len(name) + len(end)
+    book = (
+        begin(5) + record(0x85, struct.pack("<IBBBB", where, 0, 0, len(name), 0) + name) + end + begin(16) + cells + end
+    )
+    book = book.ljust(max(4096, -len(book) // 512 * -512), b"\0")
+
+    sectors = len(book) // 512
+    last, free, none = 0xFFFFFFFE, 0xFFFFFFFF, 0xFFFFFFFF
+    chain = [0xFFFFFFFD, last, *range(3, sectors + 2), last]
+    table = struct.pack("<128I", *chain, *[free] * (128 - len(chain)))
+
+    def entry(title, kind, child, start, size):
+        text = (title + "\0").encode("utf-16-le")
+        links = struct.pack("<HBBIII", len(text), kind, 1, none, none, child)
+        return text.ljust(64, b"\0") + links + bytes(36) + struct.pack("<IQ", start, size)
+
+    folder = entry("Root Entry", 5, 1, last, 0) + entry("Workbook", 2, none, 2, len(book)) + bytes(256)
+    head = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16)
+    head += struct.pack("<HHHHH6xIIIIIIIIII", 62, 3, 0xFFFE, 9, 6, 0, 1, 1, 0, 4096, last, 0, last, 0, 0)
+    path.write_bytes(head.ljust(512, b"\xff") + table + folder + book)
+    return path
+
+
+def cells(path, **arguments):
+    return [row.cells for row in sheets.samples(path, **arguments)]
+
+
+ROWS = [HEADER, ("01", "EP1", 46, "/", 86), ("02", "EP1", 5, 7, 9)]
+
+
+def test_workbooks_old_and_new_and_csv_hold_the_same(tmp_path):
+    (tmp_path / "a.csv").write_text("\ufeff" + "\r\n".join(",".join(map(str, row)) for row in ROWS), encoding="utf-8")
+    (tmp_path / "b.csv").write_text("\n".join(";".join(map(str, row)) for row in ROWS), encoding="utf-8")
+    new, old = xlsx(tmp_path / "a.xlsx", ROWS), xls(tmp_path / "a.xls", ROWS)
+    for path in (new, old, tmp_path / "a.csv", tmp_path / "b.csv"):
+        rows = sheets.samples(path)
+        assert [row.number for row in rows] == [2, 3]
+        assert [sheets.text(row.cells["subject"]) for row in rows] == ["01", "02"]
+        assert [sheets.whole(row.cells["onset"]) for row in rows] == [46, 5]
+        assert [sheets.whole(row.cells["apex"]) for row in rows] == [None, 7]
+        assert rows[0].where == f"{path} row 2"
+
+
+def test_a_workbook_is_known_by_its_content_not_by_its_suffix(tmp_path):
+    assert len(sheets.samples(xlsx(tmp_path / "a.xlsx", ROWS).rename(tmp_path / "a.xls"))) == 2
+    assert len(sheets.samples(xls(tmp_path / "b.xls", ROWS).rename(tmp_path / "b.xlsx"))) == 2
+
+
+def test_the_size_that_a_sheet_states_is_not_believed(tmp_path):
+    with zipfile.ZipFile(xlsx(tmp_path / "a.xlsx", ROWS)) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    page = "xl/worksheets/sheet1.xml"
+    assert b'ref="A1:E3"' in parts[page]
+    parts[page] = parts[page].replace(b'ref="A1:E3"', b'ref="A1"')
+    with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as book:
+        for name, part in parts.items():
+            book.writestr(name, part)
+    assert cells(tmp_path / "b.xlsx") == cells(tmp_path / "a.xlsx")
+
+
+def test_subjects_keep_their_leading_zeros(tmp_path):
+    assert cells(xlsx(tmp_path / "a.xlsx", ROWS))[0]["subject"] == "01"
+
+
+HEADERS = {
+    "CASME II": "Subject|Filename||OnsetFrame|ApexFrame|OffsetFrame||Action Units|Estimated Emotion|Objective Classes",
+    "SAMM": "Subject|Filename|Inducement Code|Onset Frame|Apex Frame|Offset Frame|Duration|Micro|Action Units|"
+    "Estimated Emotion|Objective Classes|Notes",
+    "CAS(ME)^3 A": "Subject|Filename|Onset|Apex|Offset|AU|Objective class|emotion",
+    "CASME": "Subject|Filename||OnsetF|ApexF1|ApexF2|OffsetF||AUs|Emotion|Objective Class",
+    "4DME": "sub_ID'|video_number'|fold_name|Onset|Apex|Offset|AUs|Emotion|Objective class",
+    "macro": "sub|seq|onset|apex|offset|au|emotion|objective class",
+    "spaces": "  SUB ID | File name|ONSET F|Apex F|OFFSET F| Au |EMOTION|Objective  Classes",
+}
+
+
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_the_headers_of_all_data_sets_get_the_same_names(tmp_path, header):
+    names = [name or None for name in header.split("|")]
+    line = list(range(1, len(names) + 1))
+    (row,) = cells(xlsx(tmp_path / "a.xlsx", [names, line]))
+    assert set(sheets.ALIASES) <= set(row)
+    folded = {name.replace(" ", "").lower(): at for name, at in zip(names, line, strict=True) if name}
+    for canonical, aliases in sheets.ALIASES.items():
+        assert row[canonical] in [folded[alias] for alias in aliases if alias in folded]
+    assert None not in row
+    assert "" not in row
+
+
+def test_other_columns_keep_their_own_header(tmp_path):
+    (row,) = cells(
+        xlsx(tmp_path / "a.xlsx", [(*HEADER, "Expression type", "ApexF2"), ("01", "a", 1, 2, 3, "macro", 4)])
+    )
+    assert (row["expressiontype"], row["apexf2"], row["apex"]) == ("macro", 4, 2)
+
+
+def test_of_two_columns_with_one_name_the_first_stays(tmp_path):
+    (row,) = cells(xlsx(tmp_path / "a.xlsx", [(*HEADER, "Apex", "Onset"), ("01", "a", 1, 2, 3, 8, 9)]))
+    assert (row["onset"], row["apex"]) == (1, 2)
+
+
+@pytest.mark.parametrize("preamble", [0, 13, 29])
+def test_the_header_is_found_below_a_preamble_and_rows_keep_their_numbers(tmp_path, preamble):
+    lines = [("Title", "Subject", "Filename"), *[(None, "see the paper")] * 13, *[()] * 30][:preamble]
+    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", [*lines, *ROWS]))
+    assert [row.number for row in rows] == [preamble + 2, preamble + 3]
+
+
+def test_text_after_the_samples_is_no_sample(tmp_path):
+    tail = [(None, "EP3", 1, 2, 3), ("Subject 3 left early", "EP4", 1, 2, 3)]
+    assert len(sheets.samples(xlsx(tmp_path / "a.xlsx", [*ROWS, *tail]))) == 2
+
+
+def test_a_row_of_totals_is_no_sample(tmp_path):
+    assert len(sheets.samples(xlsx(tmp_path / "a.xlsx", [*ROWS, ("Total", None, 51, 7, 95)]))) == 2
+
+
+def test_a_formula_without_a_stored_value_is_empty(tmp_path):
+    (row,) = cells(xlsx(tmp_path / "a.xlsx", [(*HEADER, "Duration"), ("006", "a", 1, 2, 3, "=E2-C2+1")]))
+    assert row["duration"] is None
+
+
+def test_a_sheet_has_a_name_or_a_position(tmp_path):
+    path = xlsx(tmp_path / "a.xlsx", ROWS, "HS", VIS=ROWS[:2])
+    assert len(sheets.samples(path)) == 2
+    assert len(sheets.samples(path, sheet_name="vis")) == len(sheets.samples(path, position=1)) == 1
+    with pytest.raises(InputError, match=r"a\.xlsx has no sheet NIR: its sheets are HS, VIS\."):
+        sheets.samples(path, sheet_name="NIR")
+    with pytest.raises(InputError, match=r"a\.xls has no sheet number 2: its sheets are HS\."):
+        sheets.samples(xls(tmp_path / "a.xls", ROWS, "HS"), position=1)
+
+
+def test_required_columns_can_be_others(tmp_path):
+    path = xlsx(tmp_path / "a.xlsx", [("Subject", "Filename", "Objective Class"), ("01", "a", 3)])
+    assert cells(path, required=("subject", "clip", "objective")) == [{"subject": "01", "clip": "a", "objective": 3}]
+
+
+def test_a_file_without_header_says_what_it_holds(tmp_path):
+    path = xlsx(tmp_path / "a.xlsx", [("Table 1",), ("Subject", "Name", "Begin")])
+    expected = r"a\.xlsx has no header: .* subject, clip, onset; the fullest row there holds Subject, Name, Begin\.$"
+    with pytest.raises(InputError, match=expected):
+        sheets.samples(path)
+    with pytest.raises(InputError, match=r"the fullest row there holds nothing"):
+        sheets.samples(xlsx(tmp_path / "b.xlsx", []))
+
+
+def damaged(path):
+    if path.name == "locked.xlsx":
+        path.mkdir()
+    elif path.name == "cut.xlsx":
+        path.write_bytes(xlsx(path, ROWS).read_bytes()[:2000])
+    elif path.name == "cut.xls":
+        path.write_bytes(xls(path, ROWS).read_bytes()[:700])
+    elif path.name == "latin.csv":
+        path.write_bytes("Süject,Filename\n".encode("latin-1"))
+    elif path.name == "empty.csv":
+        path.write_text(",".join(HEADER))
+    elif path.name != "absent.xlsx":
+        path.write_bytes(b"<html>please log in</html>")
+    return path
+
+
+FAULTS = {
+    "absent.xlsx": r"does not exist: data\.sheet should name a workbook",
+    "locked.xlsx": r"can't be opened, close it in Excel if it is open",
+    "~$book.xlsx": r"is the lock that Excel keeps while a workbook is open: name the workbook itself",
+    "page.xlsx": r"is no workbook: it should be an \.xlsx, \.xls or \.csv file",
+    "cut.xlsx": r"is a damaged workbook",
+    "cut.xls": r"is damaged or has a password",
+    "latin.csv": r"can't be read as a table, save it as CSV in UTF-8",
+    "empty.csv": r"has no rows: below its header it should list one sample in each row",
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_file_that_is_no_table_is_named(tmp_path, name):
+    with pytest.raises(InputError, match=FAULTS[name]) as caught:
+        sheets.samples(damaged(tmp_path / name))
+    assert name in str(caught.value)
+
+
+def test_the_preferred_sheet_is_found_in_the_root_or_one_folder_below(tmp_path):
+    (tmp_path / "labels").mkdir()
+    for name in ("~$Coding-2014.xlsx", "Coding-2019.xlsx", "labels/Coding-2014.XLSX", "Coding-2014.docx"):
+        (tmp_path / name).touch()
+    patterns = ("coding-2014*", "coding*")
+    assert sheets.find(tmp_path, patterns).name == "Coding-2014.XLSX"
+    assert sheets.find(tmp_path, ("coding-20*",)).name == "Coding-2019.xlsx"
+    assert sheets.search(tmp_path, ("other*",)) is None
+    for asked in ("coding-2019.xlsx", "Coding-2019.xlsx", str(tmp_path / "Coding-2019.xlsx")):
+        assert sheets.find(tmp_path, patterns, asked).name == "Coding-2019.xlsx"
+    with pytest.raises(InputError, match=r"no sheet a\.xlsx: found Coding-2019\.xlsx, Coding-2014\.XLSX; name one"):
+        sheets.find(tmp_path, patterns, "a.xlsx")
+
+
+def test_cells_become_text_and_numbers():
+    assert [sheets.text(cell) for cell in (None, " a ", 12, 12.0, 1.5)] == ["", "a", "12", "12", "1.5"]
+    assert sheets.raw(" a ") == " a "
+    assert [sheets.whole(cell) for cell in (46, 46.0, " 046 ", "46.0", -1)] == [46, 46, 46, 46, -1]
+    assert {sheets.whole(cell) for cell in ("/", "", None, 4.5, "nan", float("nan"), float("inf"))} == {None}
+    assert [sheets.objective(cell) for cell in (1, "VII", " iv ", "7", 0, 8, "others", None)] == [1, 7, 4, 7] + [
+        None
+    ] * 4
+
+
+@settings(deadline=None)
+@given(st.integers(0, 999))
+def test_a_subject_is_one_number_however_it_is_written(number):
+    ways = [
+        number,
+        float(number),
+        f"{number:02}",
+        f"{number}.0",
+        f"sub{number:02}",
+        f"spNO.{number}",
+        f" S{number:03} ",
+    ]
+    assert {sheets.serial(way, "here") for way in ways} == {number}
+
+
+def test_a_subject_without_number_is_named():
+    with pytest.raises(InputError, match=r"^a\.xlsx row 9: subject 'Total' should end in a number\.$"):
+        sheets.serial("Total", "a.xlsx row 9")
