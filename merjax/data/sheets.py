@@ -176,7 +176,7 @@ def table(path: Path, *, sheet_name: str | None = None, position: int = 0) -> li
     return [Line(number, tuple(cells)) for number, cells in enumerate(rows, start=1)]
 
 
-def _xlsx(path: Path, content: bytes, sheet_name: str | None, position: int) -> list[tuple[object, ...]]:
+def _xlsx(path: Path, content: bytes, sheet_name: str | None, position: int) -> list[Sequence[object]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl warns of styles and validations, which hold no annotation
