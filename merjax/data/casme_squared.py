@@ -1,0 +1,124 @@
+"""CAS(ME)^2: the micro-expressions among long videos at 30 frames a second, as recorded, selected or cropped faces."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from merjax.data import frames, sheets
+from merjax.data.record import Record
+from merjax.data.repair import finished, record
+from merjax.types import InputError
+
+FPS = 30.0
+RELEASES = {"cropped": ("cropped",), "raw": ("selectedpic",), "raw_full": ("rawpic",)}
+SHEETS = ("*code_final*updated*", "*code_final*")
+COLUMNS = ("participant", "clip", "onset", "apex", "offset", "au", "emotion", "type")  # the sheets have no headers
+SUBJECTS, VIDEOS = "naming rule1", "naming rule2"
+
+
+def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
+    """Reads every micro-expression of a workbook with its frames; rows of macro-expressions are left out.
+
+    The workbook's first sheet has the samples; two more say which folder a participant and a video have. A long video
+    is found by the numbers in its folder's name, wherever the folder lies; the code `folder_misplaced` says that it
+    was another subject's (OUR CHOICE). A video holds several samples, so the sample_id ends with the onset that the
+    sheet has. Where releases lie side by side, cropped faces are taken before selected frames and these before long
+    videos, of several workbooks the updated one (both OUR CHOICE).
+
+    Args:
+      root: folder that holds the releases and the workbook.
+      release: `cropped`, `raw` (selected clips), `raw_full` (long videos), or empty for the first there is.
+      sheet: path or name of the workbook, or empty for the first there is.
+      repair: `flag` repairs what is certain, `strict` also drops every clip with an issue, `none` repairs nothing.
+
+    Returns:
+      Samples by subject, clip and onset. The frames of one that can't be used are empty.
+
+    Raises:
+      InputError: no such release or workbook, or the workbook has a fault.
+    """
+    root = frames.absolute(root)
+    found = frames.release(root, RELEASES, r"s?\d+", release)
+    folders = frames.by_number(found.folders)
+    path = sheets.find(root, SHEETS, sheet)
+    subjects, codes = _subjects(path), _codes(path)
+    whole = found.name == "raw_full"
+    videos = _videos(folders) if whole else {}
+    clips = {} if whole else {number: frames.subfolders(folder) for number, folder in folders.items()}
+    samples = []
+    for where, cells in _rows(path):
+        participant = sheets.whole(cells["participant"])
+        if participant not in subjects:
+            raise InputError(f"{where}: participant {participant} should be listed in the sheet '{SUBJECTS}'.")
+        number, clip = subjects[participant], sheets.text(cells["clip"])
+        if whole:
+            home, place = videos.get((number, codes.get(clip.partition("_")[0].lower())), (number, None))
+        else:
+            home, place = number, clips.get(number, {}).get(clip.casefold())
+        samples.append(
+            record(
+                cells,
+                frames.read(place),
+                dataset="casme_sq",
+                release=found.name,
+                subject=f"s{number:02}",
+                clip=clip,
+                fps=FPS,
+                sample_id=f"casme_sq/s{number:02}/{clip}/{sheets.text(cells['onset'])}",
+                holds="whole" if whole else "recording",
+                policy=repair,
+                issues=("folder_misplaced",) * (home != number),
+            )
+        )
+    return finished(samples, repair)
+
+
+def _rows(path: Path) -> list[tuple[str, dict[str, object]]]:
+    """Where each row of a micro-expression is, and its cells."""
+    rows = []
+    for line in sheets.table(path):
+        cells = dict(zip(COLUMNS, _filled(line.cells, len(COLUMNS)), strict=True))
+        if sheets.whole(cells["participant"]) and sheets.text(cells["type"]).lower().startswith("micro"):
+            rows.append((f"{path} row {line.number}", cells))
+    if not rows:
+        raise InputError(f"{path} has no rows: the eighth column of its first sheet should say micro-expression.")
+    return rows
+
+
+def _subjects(path: Path) -> dict[int, int]:
+    """The number of the subject's folder for each participant."""
+    subjects = {}
+    for line in sheets.table(path, sheet_name=SUBJECTS):
+        _, folder, participant = _filled(line.cells, 3)
+        if (number := sheets.whole(participant)) is not None:
+            subjects[number] = sheets.serial(folder, f"{path} sheet '{SUBJECTS}' row {line.number}")
+    return subjects
+
+
+def _codes(path: Path) -> dict[str, int]:
+    """The code of each video."""
+    codes = {}
+    for line in sheets.table(path, sheet_name=VIDEOS):
+        code, video = _filled(line.cells, 2)
+        if (number := sheets.whole(code)) is not None:
+            codes[sheets.text(video).lower()] = number
+    return codes
+
+
+def _filled(cells: Sequence[object], count: int) -> list[object]:
+    return [*cells, *[None] * count][:count]
+
+
+def _videos(folders: dict[int, str]) -> dict[tuple[int, int | None], tuple[int, str]]:
+    """The folder of each video by subject and code, as its name has them, and the subject where it lies.
+
+    A folder that lies with its own subject comes before a misplaced one.
+    """
+    videos: dict[tuple[int, int | None], tuple[int, str]] = {}
+    for home, folder in folders.items():
+        for name, path in frames.subfolders(folder).items():
+            if match := re.match(r"(\d{2})_(\d{4})", name):
+                key = int(match[1]), int(match[2])
+                if key not in videos or home == key[0]:
+                    videos[key] = home, path
+    return videos
