@@ -23,6 +23,7 @@ from merjax.ops.edit import edit
 from merjax.ops.optical_flow import FLOWS
 from merjax.prepare import FLOW_NAMES, PHASES, Recipe, can_give, traced
 from merjax.report import SELECT
+from merjax.train import DECAYED
 from merjax.types import InputError, pick
 
 STREAMS = {1: "one stream", 2: "two streams"}
@@ -52,7 +53,10 @@ def default() -> ConfigDict:
                 "optimizer": "adamw",
                 "schedule": "onecycle",
                 "lr": 3e-3,
+                "warmup": 0.05,  # share of the steps in which the rate of the cosine schedule rises
                 "weight_decay": 1e-2,
+                "decay": "all",  # "all" parameters or "kernels" alone: no biases, norms and embeddings
+                "average": 0.0,  # decay of an average of the weights, tested in their place; 0 for none
                 "clip": 0.0,  # largest norm of the gradient; 0 for no limit
                 "pretrained_lr": 1.0,  # factor of the learning rate of pretrained weights; 0 freezes them
                 "loss": "cross_entropy",
@@ -90,6 +94,10 @@ def relevant(config: ConfigDict) -> dict:
     if not config.model.pretrained:
         kept["model"].pop("pretrained")
         kept["train"].pop("pretrained_lr")
+    if config.train.schedule != "cosine":
+        kept["train"].pop("warmup")
+    if not config.train.weight_decay:
+        kept["train"].pop("decay")
     given = set(DATASETS[config.data.name].gives)
     if "frames" not in given or not edits(config):
         kept.pop("frames")
@@ -155,6 +163,7 @@ def check(config: ConfigDict) -> None:
     made_by = pick(INPUTS, "input.name", config.input.name)
     net = pick(MODELS, "model.name", config.model.name)(classes=2, **config.model[config.model.name])
     pick(LOSSES, "train.loss", config.train.loss)
+    pick(DECAYED, "train.decay", config.train.decay)
     pick(SELECT, "train.select", config.train.select)
     parallel.strategy(config.train.over_folds)
     for field, value in (
@@ -164,6 +173,9 @@ def check(config: ConfigDict) -> None:
     ):
         if value < 1:
             raise InputError(f"{field} is {value}; it must be at least 1")
+    for field in ("average", "warmup"):
+        if not 0 <= config.train[field] < 1:
+            raise InputError(f"train.{field} is {config.train[field]}; it must be at least 0 and below 1")
     pick(dict.fromkeys(FLOW_NAMES), "flow.name", config.flow.name)
     parts = can_give(source.gives)
     missing = [part for part in made_by.needs if part not in parts]

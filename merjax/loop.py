@@ -1,17 +1,22 @@
-"""Trains all folds under all seeds, epoch by epoch: one compiled program, checkpoints, a progress bar, exact resume."""
+"""Trains all folds under all seeds, epoch by epoch: one compiled program, checkpoints, a progress bar, exact resume.
+
+Afterwards it looks inside the networks that came of it, a few clips at a time.
+"""
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import flax.linen as nn
 import jax
 import numpy as np
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, Int, PyTree
 from tqdm import tqdm
 
 from merjax import checkpoint, parallel, train
+from merjax.models import inside
 from merjax.types import Curves, Fold, Samples, State
 
 
@@ -24,11 +29,12 @@ def train_all(
     tx: optax.GradientTransformation,
     epoch: Callable[..., tuple[State, Curves]],
     epochs: int,
+    average: float,
     how: str,
     folder: Path,
     save_seconds: float,
     start: PyTree | None = None,
-) -> tuple[Curves, float]:
+) -> tuple[Curves, State, float]:
     """Trains every fold under every seed; goes on from the last checkpoint in `folder`.
 
     Args:
@@ -39,13 +45,15 @@ def train_all(
         tx: the optimiser.
         epoch: `train.epoch` with its recipe bound.
         epochs: how many to train.
+        average: see `train.averaged`.
         how: strategy over folds, see `parallel`.
         folder: of the checkpoints.
         save_seconds: time between checkpoints; one is written after the last epoch in any case.
         start: weights that all folds begin from, see `train.begin_from`; None for random ones.
 
     Returns:
-        Curves with leading axes [epochs, r * f] (seed by seed), and the seconds spent on compiling.
+        Curves with leading axes [epochs, r * f] (seed by seed), the states after the last epoch, [r * f] and padding,
+        still on their devices, and the seconds spent on compiling.
     """
     mesh = parallel.fold_mesh(how)
     keys, rows = parallel.place(parallel.table(seeds, folds, mesh), mesh, split=True)
@@ -57,7 +65,7 @@ def train_all(
         flush=True,
     )
     began = time.perf_counter()
-    init = jax.jit(parallel.over_folds(lambda *row: train.init(*row, net=net, tx=tx), how, mesh))
+    init = jax.jit(parallel.over_folds(lambda *row: train.init(*row, net=net, tx=tx, average=average), how, mesh))
     states = init(keys, rows, samples)
     if start is not None:
         states = train.begin_from(states, start)
@@ -83,4 +91,53 @@ def train_all(
             if i + 1 == epochs or time.monotonic() - saved_at > save_seconds:
                 checkpoint.save(folder, i + 1, (states, history))
                 saved_at = time.monotonic()
-    return Curves(*(past[:, :count] for past in history)), compile_seconds
+    return Curves(*(past[:, :count] for past in history)), states, compile_seconds
+
+
+def look(
+    states: State,
+    folds: Fold,
+    samples: Samples,
+    clips: Int[np.ndarray, " m"],
+    classes: Int[np.ndarray, "m q"],
+    *,
+    net: nn.Module,
+) -> list[inside.Look]:
+    """Looks inside a few clips, each in the network that was tested on it, under the first seed.
+
+    One program for all clips; one fold's network at a time leaves its place among the states.
+
+    Args:
+        states: from `train_all`.
+        folds: all folds, stacked.
+        samples: all clips.
+        clips: rows of those to look at.
+        classes: those to explain, for every clip.
+        net: the network.
+    """
+    one = jax.jit(partial(inside.look, net))
+    tested = states.average or {"params": states.params, "batch_stats": states.batch_stats}  # as in `train.evaluate`
+    looks = []
+    for clip, asked in zip(clips, classes, strict=True):
+        fold = int(((folds.test == clip) & folds.test_mask).any(1).argmax())
+        looks.append(jax.tree.map(np.asarray, one(row_of(tested, fold), _pick(samples.x, clip), asked)))
+    return looks
+
+
+def row_of(tree: PyTree, number: int) -> PyTree:
+    """One row of a stacked tree, on the default device; the others stay where they are.
+
+    Args:
+        tree: arrays with a leading axis of rows, split over devices or not.
+        number: of the row.
+    """
+    leaf = jax.tree.leaves(tree)[0]
+    bounds = [shard.index[0].indices(len(leaf))[:2] for shard in leaf.addressable_shards]
+    place = next(i for i, (start, stop) in enumerate(bounds) if start <= number < stop)
+    part = jax.tree.map(lambda a: a.addressable_shards[place].data, tree)
+    return jax.device_put(_pick(part, number - bounds[place][0]), jax.local_devices()[0])
+
+
+@jax.jit
+def _pick(tree: PyTree, number: int | Int[Array, ""]) -> PyTree:
+    return jax.tree.map(lambda a: a[number], tree)

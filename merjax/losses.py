@@ -35,24 +35,38 @@ def cross_entropy(
         weights: one per class, applied by the true class.
         smoothing: share of the target spread evenly over all classes (label smoothing).
     """
-    classes = logits.shape[-1]
-    target = (1.0 - smoothing) * jax.nn.one_hot(label, classes) + smoothing / classes
-    return (weights[label] * -(target * jax.nn.log_softmax(logits)).sum(-1)).mean()
+    return (weights[label] * -(targets(logits, label, smoothing) * jax.nn.log_softmax(logits)).sum(-1)).mean()
 
 
 def focal(
-    logits: Float[Array, "b k"], label: Int[Array, " b"], weights: Float[Array, " k"], *, gamma: float = 2.0
+    logits: Float[Array, "b k"],
+    label: Int[Array, " b"],
+    weights: Float[Array, " k"],
+    *,
+    gamma: float = 2.0,
+    smoothing: float = 0.0,
 ) -> Float[Array, ""]:
     """Mean over the batch of class-weighted focal loss -(1 - p)^gamma log p (Lin et al. 2017).
+
+    With smoothing every class has that term, weighed by its share of the target; gamma 0 is `cross_entropy` then too.
+    That form is OUR CHOICE: the paper smooths nothing.
 
     Args:
         logits: of the batch.
         label: true classes.
-        weights: one per class, the alpha of that paper.
+        weights: one per class, applied by the true class: the alpha of that paper.
         gamma: 0 is cross-entropy. Paper 6 uses focal loss with gamma UNKNOWN; OUR CHOICE 2.
+        smoothing: see `cross_entropy`.
     """
-    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), label[:, None], axis=1)[:, 0]
-    return (weights[label] * -((1.0 - jnp.exp(log_p)) ** gamma) * log_p).mean()
+    log_p = jax.nn.log_softmax(logits)
+    each = targets(logits, label, smoothing) * (1.0 - jnp.exp(log_p)) ** gamma * log_p
+    return (weights[label] * -each.sum(-1)).mean()
+
+
+def targets(logits: Float[Array, "b k"], label: Int[Array, " b"], smoothing: float) -> Float[Array, "b k"]:
+    """What the probabilities should be: one of the true class, of which `smoothing` is spread over all classes."""
+    classes = logits.shape[-1]
+    return (1.0 - smoothing) * jax.nn.one_hot(label, classes) + smoothing / classes
 
 
 LOSSES: dict[str, Callable[..., Float[Array, ""]]] = {"cross_entropy": cross_entropy, "focal": focal}

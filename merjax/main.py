@@ -54,6 +54,8 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         weight_decay=settings.weight_decay,
         steps=epoch_steps * settings.epochs,
         clip=settings.clip,
+        decay=settings.decay,
+        warmup=settings.warmup,
         slow=lambda path: path in given,
         slow_factor=settings.pretrained_lr,
     )
@@ -78,9 +80,10 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         weight_power=settings.class_weight,
         batch=settings.batch,
         epoch_steps=epoch_steps,
+        average=settings.average,
     )
     seeds = tuple(range(config.seed, config.seed + config.seeds))
-    curves, compile_seconds = loop.train_all(
+    curves, states, compile_seconds = loop.train_all(
         folds,
         samples,
         seeds,
@@ -88,19 +91,23 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         tx=tx,
         epoch=epoch,
         epochs=settings.epochs,
+        average=settings.average,
         how=parallel.strategy(settings.over_folds),
         folder=workdir / "checkpoints",
         save_seconds=settings.save_seconds,
         start=start,
     )
+    outcome = report.gather(curves, folds, dataset, subject, names, seeds)
+    clips = report.shown(outcome, config.report.gallery)
+    looks = loop.look(states, folds, samples, clips, report.explained(outcome, clips), net=net)
     return report.write(
         workdir,
-        report.gather(curves, folds, dataset, subject, names, seeds),
+        outcome,
         select=settings.select,
         config=relevant(config),
         inputs=np.asarray(samples.x),
         vector=made_by.kind == "flow",
-        gallery=config.report.gallery,
+        looks=dict(zip(clips.tolist(), looks, strict=True)),
         facts={
             "wall_seconds": time.perf_counter() - started,
             "compile_seconds": compile_seconds,

@@ -27,19 +27,29 @@ class Stream(IntEnum):
     DROPOUT = 3
 
 
-SCHEDULES: dict[str, Callable[[float, int], optax.Schedule]] = {
-    "constant": lambda lr, steps: optax.constant_schedule(lr),
-    "cosine": lambda lr, steps: optax.warmup_cosine_decay_schedule(0.0, lr, steps // 20, steps),
-    "onecycle": lambda lr, steps: optax.cosine_onecycle_schedule(steps, lr),
+SCHEDULES: dict[str, Callable[[float, int, float], optax.Schedule]] = {
+    "constant": lambda lr, steps, warmup: optax.constant_schedule(lr),
+    "cosine": lambda lr, steps, warmup: optax.warmup_cosine_decay_schedule(0.0, lr, int(warmup * steps), steps),
+    "onecycle": lambda lr, steps, warmup: optax.cosine_onecycle_schedule(steps, lr),
 }
 OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "adam": lambda schedule, decay: optax.chain(optax.add_decayed_weights(decay), optax.adam(schedule)),
-    "adamw": lambda schedule, decay: optax.adamw(schedule, weight_decay=decay),
+    "adam": lambda schedule, decay, mask: optax.chain(optax.add_decayed_weights(decay, mask), optax.adam(schedule)),
+    "adamw": lambda schedule, decay, mask: optax.adamw(schedule, weight_decay=decay, mask=mask),
+}
+DECAYED: dict[str, Callable[[PyTree], PyTree] | None] = {
+    "all": None,
+    "kernels": lambda params: jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params),
 }
 
 
 def init(
-    key: Key[Array, ""], fold: Fold, samples: Samples, *, net: nn.Module, tx: optax.GradientTransformation
+    key: Key[Array, ""],
+    fold: Fold,
+    samples: Samples,
+    *,
+    net: nn.Module,
+    tx: optax.GradientTransformation,
+    average: float = 0.0,
 ) -> State:
     """The untrained state of one fold.
 
@@ -49,11 +59,13 @@ def init(
         samples: gives the shape of the input.
         net: the network.
         tx: the optimiser.
+        average: decay of `averaged`, the same in `fit`; 0 keeps no average.
     """
     keys = {"params": jax.random.fold_in(key, Stream.INIT)}
     variables = net.init(keys, jnp.zeros_like(samples.x[:1]), train=False)
-    params = variables["params"]
-    return State(jnp.zeros((), jnp.int32), params, variables.get("batch_stats", {}), tx.init(params))
+    params, stats = variables["params"], variables.get("batch_stats", {})
+    nothing_yet = jax.tree.map(jnp.zeros_like, {"params": params, "batch_stats": stats}) if average > 0 else {}
+    return State(jnp.zeros((), jnp.int32), params, stats, tx.init(params), nothing_yet)
 
 
 def batch_rows(
@@ -67,6 +79,25 @@ def batch_rows(
     order = jnp.argsort(jnp.where(fold.train_mask, noise, jnp.inf))  # padding last
     position = (step % epoch_steps) * batch + jnp.arange(batch)
     return fold.train[order[position % fold.train_mask.sum()]]
+
+
+def averaged(average: PyTree, now: PyTree, step: Int[Array, ""], decay: float) -> PyTree:
+    """The exponential average over all steps so far: each weighs decay ** age, and the weights sum to 1.
+
+    The sum to 1 is the correction of the bias towards the beginning that Adam makes too, here within the recursion: the
+    first step counts whole, early ones about equally, and there is nothing to correct at the end. Batch statistics are
+    averaged like weights, as timm's ModelEma does with all of a model's state: those of the last steps belong to the
+    last weights.
+
+    Source: Polyak and Juditsky 1992; its exponential form and the correction are OUR CHOICE.
+
+    Args:
+        average: of the steps before; of no meaning at step 0.
+        now: what the step arrived at.
+        step: its number, from 0.
+        decay: below 1; about 1 / (1 - decay) steps count.
+    """
+    return optax.incremental_update(now, average, (1.0 - decay) / (1.0 - decay ** (step + 1.0)))
 
 
 def fit(
@@ -83,6 +114,7 @@ def fit(
     batch: int,
     epoch_steps: int,
     steps: int,
+    average: float = 0.0,
 ) -> tuple[State, Float[Array, "steps 2"]]:
     """Trains one fold for some steps, from wherever its state stands.
 
@@ -99,6 +131,7 @@ def fit(
         batch: clips per step.
         epoch_steps: steps per epoch.
         steps: steps to go.
+        average: decay of the average that `evaluate` then takes in place of the weights, see `averaged`; 0 for none.
 
     Returns:
         The new state, and loss and accuracy of every step.
@@ -126,8 +159,10 @@ def fit(
         (value, (logits, stats)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
         updates, opt = tx.update(gradient, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
+        now = {"params": params, "batch_stats": stats}
+        mean = averaged(state.average, now, state.step, average) if average > 0 else {}
         accuracy = (logits.argmax(-1) == label).mean()
-        return State(state.step + 1, params, stats, opt), jnp.stack([value, accuracy])
+        return State(state.step + 1, params, stats, opt, mean), jnp.stack([value, accuracy])
 
     return jax.lax.scan(step, state, length=steps)
 
@@ -143,13 +178,13 @@ def evaluate(
     """Class probabilities of a fold's test rows; rows of padding hold nothing of use.
 
     Args:
-        state: trained state.
+        state: trained state; its average counts where it keeps one.
         fold: the split; only its test rows are read.
         samples: all clips.
         net: the network.
         mirror: where given, the probabilities of each clip and its mirror image are averaged.
     """
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    variables = state.average or {"params": state.params, "batch_stats": state.batch_stats}
 
     def probability(x: Float[Array, "e p h w c"]) -> Float[Array, "e k"]:
         return jax.nn.softmax(jnp.asarray(net.apply(variables, x, train=False)))
@@ -195,6 +230,8 @@ def optimizer(
     lr: float,
     weight_decay: float,
     steps: int,
+    decay: str = "all",
+    warmup: float = 0.05,
     clip: float = 0.0,
     slow: Callable[[tuple[str, ...]], bool] = lambda path: False,
     slow_factor: float = 1.0,
@@ -207,6 +244,10 @@ def optimizer(
         lr: peak learning rate.
         weight_decay: 0 for none.
         steps: length of the schedule.
+        decay: one of `DECAYED`: "all" parameters, or "kernels" alone and neither biases, nor scales of norms, nor
+            embeddings of positions and class, as is usual for residual networks and ViT (Goyal et al. 2017 for norms,
+            He et al. 2019 for biases too; timm's ViT for embeddings).
+        warmup: share of the steps in which the rate of "cosine" rises from 0; OUR CHOICE 0.05.
         clip: largest norm of the whole gradient; 0 for no limit.
         slow: tells by the path of a parameter whether it learns more slowly, as pretrained ones may.
         slow_factor: of the learning rate of those; 0 freezes them.
@@ -215,7 +256,8 @@ def optimizer(
         InputError: an unknown name.
     """
     make = pick(OPTIMIZERS, "train.optimizer", name)
-    parts = [make(pick(SCHEDULES, "train.schedule", schedule)(lr, steps), weight_decay)]
+    rate = pick(SCHEDULES, "train.schedule", schedule)(lr, steps, warmup)
+    parts = [make(rate, weight_decay, pick(DECAYED, "train.decay", decay))]
     if clip > 0:
         parts.insert(0, optax.clip_by_global_norm(clip))
     if slow_factor != 1:

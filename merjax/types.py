@@ -65,6 +65,7 @@ class Dataset(NamedTuple):
     clips: tuple[Annotation, ...]
     load: Callable[[Annotation], Clip]
     left_out: tuple[str, ...] = ()  # one sentence for each clip that the repair policy dropped
+    notes: Callable[[], tuple[str, ...]] = tuple  # sentences on where clips come from, complete once all are loaded
 
 
 class Samples(NamedTuple):
@@ -92,6 +93,7 @@ class State(NamedTuple):
     params: PyTree
     batch_stats: PyTree
     opt: PyTree
+    average: Mapping[str, PyTree] = {}  # {"params", "batch_stats"} averaged over the steps; {} where that is off
 
 
 class Curves(NamedTuple):

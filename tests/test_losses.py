@@ -42,3 +42,22 @@ def test_smoothing_prefers_less_certainty():
         worse = likely if better is sure else sure
         a, b = (losses.cross_entropy(z, label, jnp.ones(3), smoothing=smoothing) for z in (better, worse))
         assert float(a) < float(b)
+
+
+def test_focal_smoothing_is_that_of_cross_entropy_without_focus_and_by_hand_with_it(rng):
+    logits, label = rng.normal(size=(20, 3)).astype(np.float32), rng.integers(0, 3, 20)
+    weights = np.array([1.0, 2.0, 0.5], np.float32)
+    given = jnp.asarray(logits), jnp.asarray(label), jnp.asarray(weights)
+    plain = losses.cross_entropy(*given, smoothing=0.3)
+    assert float(losses.focal(*given, gamma=0.0, smoothing=0.3)) == pytest.approx(float(plain), rel=1e-5)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    target = 0.7 * np.eye(3)[label] + 0.1
+    right = -(weights[label, None] * target * (1 - p) ** 2 * np.log(p)).sum(1).mean()
+    assert float(losses.focal(*given, gamma=2.0, smoothing=0.3)) == pytest.approx(right, rel=1e-5)
+
+
+def test_class_weights_are_the_alpha_of_focal_loss(rng):
+    logits, label = jnp.asarray(rng.normal(size=(6, 2)).astype(np.float32)), jnp.array([0, 0, 0, 1, 1, 1])
+    first, second = (losses.focal(logits[at], label[at], jnp.ones(2)) for at in (slice(3), slice(3, 6)))
+    both = losses.focal(logits, label, jnp.array([0.25, 0.75]))
+    assert float(both) == pytest.approx(float(0.25 * first + 0.75 * second) / 2, rel=1e-5)

@@ -75,8 +75,23 @@ def test_a_run_leaves_a_folder_that_reads_without_merjax(tmp_path):
     assert json.loads((folder / "config.json").read_text())["model"] == {"name": "linear", "linear": {"grid": 14}}
 
 
+def test_the_report_shows_where_the_network_of_a_clip_looks(tmp_path):
+    changes = {"seeds": 2, "report.gallery": 1, "model.name": "ststnet", "input.name": "dynamic_image"}
+    main.run(settings(**changes), tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    shown = [row for row in rows(tmp_path / "predictions.csv") if f"<figcaption>{row['sample_id']}<" in page]
+    assert sorted(row["label"] for row in shown if row["seed"] == "0") == ["negative", "positive", "surprise"]
+    for row in shown:
+        told = f"{row['sample_id']}<span>predicted {row['prediction']}, probability {float(row[row['prediction']]):.2f}"
+        assert row["seed"] == "1" or told in page
+        asked = {row["label"], row["prediction"]} if row["seed"] == "0" else ()
+        assert all(f'alt="Grad-CAM of {row["sample_id"]} for {name}' in page for name in asked)
+    assert "The network of seed 0 that was tested on a clip looks at it, after the last epoch." in page
+
+
 def test_the_last_epoch_counts_unless_the_test_subject_chooses(tmp_path):
-    last, test = (main.run(settings(**{"train.select": s, "train.epochs": 8}), tmp_path / s) for s in ("last", "test"))
+    changes = {"train.epochs": 8, "report.gallery": 0}
+    last, test = (main.run(settings(**changes, **{"train.select": s}), tmp_path / s) for s in ("last", "test"))
     assert all(row["epoch"] == "8" for row in rows(tmp_path / "last" / "subjects.csv"))
     assert test["whole"]["accuracy"] >= last["whole"]["accuracy"]
     curves = rows(tmp_path / "test" / "curves.csv")
@@ -86,6 +101,7 @@ def test_the_last_epoch_counts_unless_the_test_subject_chooses(tmp_path):
         assert max(mine[int(subject["epoch"]) :], default=0) < max(mine)
     assert "epoch chosen on the test subject" in (tmp_path / "test" / "report.html").read_text()
     assert "epoch chosen on the test subject" not in (tmp_path / "last" / "report.html").read_text()
+    assert "What the network sees" not in (tmp_path / "last" / "report.html").read_text()
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import NORMS, STANDARDS, STEMS, Dropout, Trunk, average_to, check_names, standardise
 
 FUSIONS = ("gate", "scalar", "sum", "concat", "none")
@@ -94,6 +95,7 @@ class AFN(nn.Module):
         """Logits of a batch."""
         images = [standardise(x[:, i], self.standard) for i in range(self.streams)]
         maps = [Trunk(self.width, self.blocks, self.stem, self.norm)(image, train=train) for image in images]
+        maps = [keep(self, f, f"stream_{i}") for i, f in enumerate(maps, 1)]
         streams = [average_to(f, self.grid).reshape(len(f), -1) for f in maps]
         f = streams[0] if self.fusion == "none" else Fusion(self.fusion)(*streams)
         return nn.Dense(self.classes)(Dropout(self.dropout)(f, train=train))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.attention import Attention
+from merjax.models.inside import keep
 from merjax.models.layers import NORMS, STANDARDS, STEMS, Dropout, Trunk, check_names, standardise
 from merjax.types import InputError
 
@@ -111,6 +112,7 @@ class DIANet(nn.Module):
             streams = [maps[:, 0], maps[:, 1]]
         else:
             streams = [trunk(x[:, 0]), trunk(x[:, 1])]
+        streams = [keep(self, f, f"stream_{i}") for i, f in enumerate(streams, 1)]
         first, second = (f.reshape(b, -1, f.shape[-1]) for f in streams)
         if self.fusion == "pooled":
             first, second = first.mean(1, keepdims=True), second.mean(1, keepdims=True)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import (
     HOW,
     STANDARDS,
@@ -72,9 +73,11 @@ class SqueezeExcite(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """Gates; see the class."""
+        """Gates; "gate" [b, c] is kept among the intermediates."""
         mean = nn.silu(nn.Dense(self.hidden, name="conv_reduce")(x.mean((1, 2))))
-        return x * nn.sigmoid(nn.Dense(x.shape[-1], name="conv_expand")(mean))[:, None, None]
+        gate = nn.sigmoid(nn.Dense(x.shape[-1], name="conv_expand")(mean))
+        self.sow("intermediates", "gate", gate)
+        return x * gate[:, None, None]
 
 
 class InvertedResidual(nn.Module):
@@ -208,7 +211,7 @@ class EfficientNetB0(nn.Module):
 
     def features(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b y x o"]:
         """The last map of the trunk."""
-        return self.trunk(standardise(x[:, 0], self.standard), train=train)
+        return keep(self, self.trunk(standardise(x[:, 0], self.standard), train=train), "stream_1")
 
     def __call__(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b {self.classes}"]:
         """Logits of a batch."""

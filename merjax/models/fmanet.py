@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Stage, Stem, average_to, check_names
 
 FUSIONS = ("gate", "mean")
@@ -79,6 +80,7 @@ class FMANet(nn.Module):
             return y
 
         first, second = (stages(Stem(self.width, self.stem, self.norm)(x[:, i], train=train), 0, half) for i in (0, 1))
+        first, second = keep(self, first, "stream_1"), keep(self, second, "stream_2")
         if self.fusion == "gate":
             both = jnp.concatenate([first, second], axis=-1)
             gate = nn.sigmoid(Conv(first.shape[-1], size=1, bias=True)(both))

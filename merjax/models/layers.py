@@ -11,16 +11,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.winograd import conv_winograd
 from merjax.types import InputError, pick
 
 STEMS, NORMS = ("imagenet", "small"), ("batch", "group")
-HOW = ("auto", "blocks", "patches", "native")
+HOW = ("auto", "blocks", "winograd", "patches", "native")
 STANDARDS = {  # mean and deviation of the channels that weights were trained with, for images 0..1
     "none": ((), ()),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 PATCH_BYTES = 2**20  # about what a core's second-level cache holds
+WINOGRAD_CHANNELS = 64  # with fewer, its sums cost more than the products that it saves
 
 
 def check_names(model: str, **fields: tuple[str, tuple[str, ...]]) -> None:
@@ -86,6 +88,18 @@ def conv_native(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], str
     return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
 
 
+def convolve(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int, how: str = "auto"
+) -> Float[Array, "b y x o"]:
+    """A convolution by one of the ways of `Conv`; where Winograd's does not fit, "winograd" means "blocks"."""
+    if how == "auto":
+        how = "winograd" if jax.default_backend() == "cpu" else "native"
+    if how == "winograd":
+        fits = kernel.shape[:2] == (3, 3) and stride == 1 and min(kernel.shape[2:]) >= WINOGRAD_CHANNELS
+        return conv_winograd(x, kernel) if fits else conv_blocks(x, kernel, stride)
+    return {"blocks": conv_blocks, "patches": conv_patches, "native": conv_native}[how](x, kernel, stride)
+
+
 class Conv(nn.Module):
     """A square convolution.
 
@@ -95,7 +109,8 @@ class Conv(nn.Module):
         stride: step in pixels.
         padding: zeros on every side; by default `size // 2`, which keeps h and w at stride 1.
         bias: add a bias; leave it out before a normalisation.
-        how: "blocks", "patches", "native", or "auto": blocks on the CPU, native elsewhere (only the CPU was measured).
+        how: "blocks", "patches", "native", "winograd" (3 x 3 with stride 1 and 64 or more channels, blocks for all
+            others), or "auto": winograd on the CPU, native elsewhere (only the CPU was measured).
     """
 
     features: int
@@ -112,8 +127,7 @@ class Conv(nn.Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         pad = self.size // 2 if self.padding is None else self.padding
         x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        how = self.how if self.how != "auto" else "blocks" if jax.default_backend() == "cpu" else "native"
-        y = {"blocks": conv_blocks, "patches": conv_patches, "native": conv_native}[how](x, kernel, self.stride)
+        y = convolve(x, kernel, self.stride, self.how)
         return y + self.param("bias", nn.initializers.zeros, (1, 1, 1, self.features)) if self.bias else y
 
 

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import HOW, Conv, Dropout, check_names
 
 
@@ -70,6 +71,7 @@ class LEARNet(nn.Module):
             x3 = conv(norm(s2 + x2, f"norm_{straight}2{crossed}2"), 64, 5, f"{crossed}3")
             ends += [s3, x3]
         y = conv(norm(jnp.concatenate(ends, axis=-1), "norm"), 256, 3, "last")
+        y = keep(self, y, "stream_1")
         y = nn.relu(nn.Dense(256)(y.reshape(len(y), -1)))
         return nn.Dense(self.classes)(Dropout(self.dropout)(y, train=train))
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.attention import Attention
+from merjax.models.inside import keep
 from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Norm, Stem, check_names
 
 ATTENTIONS = ("sagan", "printed", "none")
@@ -132,4 +133,4 @@ class MEGANet(nn.Module):
         for width in self.widths:
             stride = 1 if width == y.shape[-1] else 2
             y = ResidualAttention(width, stride, self.norm, self.attention, self.residual, self.dropout)(y, train=train)
-        return nn.Dense(self.classes)(y.mean((1, 2)))
+        return nn.Dense(self.classes)(keep(self, y, "stream_1").mean((1, 2)))

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Norm, check_names, halve, max_pool
 
 
@@ -88,8 +89,9 @@ class MicroAttention(nn.Module):
         large = self.stem == "imagenet"
         y = nn.relu(Conv(self.stem_width, 7 if large else 3, 2 if large else 1, bias=True)(x[:, 0]))
         y = max_pool(y, 3, 2, 1) if large else halve(y)
-        for width in self.widths:
+        for block, width in enumerate(self.widths, 1):
             y = MicroAttentionBlock(width, self.norm)(y, train=train)
+            y = keep(self, y, "stream_1") if block == len(self.widths) else y
             y = max_pool(y, 2, 2, 0) if min(y.shape[1:3]) > 1 else y
         y = nn.relu(nn.Dense(self.hidden)(y.reshape(len(y), -1)))
         return nn.Dense(self.classes)(Dropout(self.dropout)(y, train=train))

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import Conv, Dropout, average_to, max_pool
 
 
@@ -48,11 +49,12 @@ class OFFApexNet(nn.Module):
         """Logits of a batch; the stream is (u, v, ...)."""
         flow = average_to(x[:, 0, ..., :2], self.side)
         streams = []
-        for component in (flow[..., :1], flow[..., 1:]):
+        for name, component in (("u", flow[..., :1]), ("v", flow[..., 1:])):
             y = component
-            for filters in self.filters:
+            for i, filters in enumerate(self.filters, 1):
                 y = Conv(filters, 5, bias=True)(y)
-                y = max_pool(nn.relu(y) if self.relu else y, 2, 2, 0)
+                y = nn.relu(y) if self.relu else y
+                y = max_pool(keep(self, y, name) if i == len(self.filters) else y, 2, 2, 0)
             streams.append(y.reshape(len(y), -1))
         y = jnp.concatenate(streams, axis=-1)
         for _ in range(2):

@@ -3,6 +3,7 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import HOW, NORMS, STANDARDS, STEMS, Dropout, Trunk, check_names, standardise
 
 
@@ -68,7 +69,7 @@ class ResNet18(nn.Module):
 
     def features(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b y x o"]:
         """The last map of the trunk."""
-        return self.trunk(standardise(x[:, 0], self.standard), train=train)
+        return keep(self, self.trunk(standardise(x[:, 0], self.standard), train=train), "stream_1")
 
     def __call__(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b {self.classes}"]:
         """Logits of a batch."""

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import Dropout, halve
 
 NINE = tuple((i, j) for i in range(3) for j in range(3))  # the places of a 3 x 3 window, of kernel and pooling alike
@@ -52,6 +53,7 @@ class STSTNet(nn.Module):
     def __call__(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b {self.classes}"]:
         """Logits of a batch."""
         y = PooledConv(3 + 5 + 8)(x[:, 0], train=train)
+        y = keep(self, y, "stream_1")
         y = Dropout(self.dropout)(y, train=train)
         y = halve(y)
         return nn.Dense(self.classes)(jnp.reshape(y, (y.shape[0], -1)))

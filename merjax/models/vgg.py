@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import HOW, STANDARDS, Conv, Dropout, check_names, max_pool, standardise
 
 SIDE = 7  # of the map that the dense layers see
@@ -32,6 +33,7 @@ class VGGTrunk(nn.Module):
                 width = self.width * 2 ** min(stage, 3)
                 x = nn.relu(Conv(width, bias=True, how=self.how, name=f"features_{place}")(x))
                 place += 2
+            x = keep(self, x, "stream_1") if stage == len(self.blocks) - 1 else x
             x = max_pool(x, 2, 2, 0) if min(x.shape[1:3]) > 1 else x
             place += 1
         return x

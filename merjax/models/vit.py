@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.inside import keep
 from merjax.models.layers import STANDARDS, Dropout, check_names, standardise
 from merjax.types import InputError
 
@@ -45,11 +46,13 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
-        """Attends; see the class."""
+        """Attends; "attention" [b, heads, n, n] is kept among the intermediates, rows looking at columns."""
         b, n, d = x.shape
         qkv = nn.Dense(3 * d, name="qkv")(x).reshape(b, n, 3, self.heads, d // self.heads)
         scores = jnp.einsum("bnhi,bmhi->bhnm", qkv[:, :, 0], qkv[:, :, 1]) / math.sqrt(d // self.heads)
-        y = jnp.einsum("bhnm,bmhi->bnhi", nn.softmax(scores), qkv[:, :, 2])
+        weights = nn.softmax(scores)
+        self.sow("intermediates", "attention", weights)
+        y = jnp.einsum("bhnm,bmhi->bnhi", weights, qkv[:, :, 2])
         return nn.Dense(d, name="proj")(y.reshape(b, n, d))
 
 
@@ -109,6 +112,9 @@ class ViTTrunk(nn.Module):
         x = jnp.concatenate([jnp.broadcast_to(token, (b, 1, width)), x.reshape(b, -1, width)], axis=1)
         x = x + resample(positions, (rows, columns))
         for block in range(self.depth):
+            if block == self.depth - 1:  # after the last block only the class token is read
+                patches = keep(self, x[:, 1:].reshape(b, rows, columns, width), "stream_1")
+                x = jnp.concatenate([x[:, :1], patches.reshape(b, -1, width)], axis=1)
             x = Block(self.heads, name=f"blocks_{block}")(x)
         return nn.LayerNorm(epsilon=1e-6, name="norm")(x)
 

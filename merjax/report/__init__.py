@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from merjax.files import write_json, write_text
+from merjax.models.inside import Look
 from merjax.report.environment import ran_on
-from merjax.report.page import Picture, page
+from merjax.report.gallery import Picture
+from merjax.report.page import page
 from merjax.report.scores import SELECT, Outcome, gather, scores, uf1_by_epoch, write_tables
 
-__all__ = ["SELECT", "Outcome", "gather", "scores", "summary", "write"]
+__all__ = ["SELECT", "Outcome", "explained", "gather", "scores", "shown", "summary", "write"]
 
 
 def write(
@@ -21,7 +23,7 @@ def write(
     config: dict,
     inputs: Float[np.ndarray, "n p h w c"],
     vector: bool,
-    gallery: int,
+    looks: dict[int, Look],
     facts: dict,
 ) -> dict:
     """Writes scores.json, the tables and report.html of a run.
@@ -33,7 +35,7 @@ def write(
         config: what was asked for.
         inputs: network input of every clip.
         vector: channels 0 and 1 are flow.
-        gallery: clips of each class to show.
+        looks: row of a clip to what it does inside its network; the page shows these clips, see `shown`.
         facts: further fields of scores.json (seconds, notes, clips left out).
 
     Returns:
@@ -43,12 +45,12 @@ def write(
     write_json(folder / "environment.json", machine)
     write_tables(folder, outcome, select)
     write_json(folder / "scores.json", content)
-    pictures = {
-        name: [
-            Picture(outcome.clips[i].sample_id, inputs[i]) for i in spread(np.flatnonzero(outcome.label == k), gallery)
-        ]
-        for k, name in enumerate(outcome.classes)
-    }
+    pictures: dict[str, list[Picture]] = {name: [] for name in outcome.classes}
+    for i, asked in zip(looks, explained(outcome, np.array(list(looks), np.int64)), strict=True):
+        predicted, truth = (outcome.classes[k] for k in asked)
+        first, second = outcome.probability[0, -1, i, asked].tolist()
+        picture = Picture(outcome.clips[i].sample_id, inputs[i], predicted, truth, (first, second), looks[i])
+        pictures[truth].append(picture)
     html = page(
         title=f"{config['model']['name']} on {config['data']['name']}, input {config['input']['name']}",
         scores=content,
@@ -56,11 +58,23 @@ def write(
         environment=machine,
         loss=outcome.loss.reshape(-1, outcome.loss.shape[-1]),
         uf1=uf1_by_epoch(outcome),
-        gallery=pictures,
+        pictures=pictures,
         vector=vector,
     )
     write_text(folder / "report.html", html)
     return content
+
+
+def shown(outcome: Outcome, count: int) -> Int[np.ndarray, " m"]:
+    """Rows of the clips that the page shows: at most `count` of each class."""
+    tested = np.isfinite(outcome.probability[0, -1]).all(-1)
+    each = [np.flatnonzero(tested & (outcome.label == k)) for k in range(len(outcome.classes))]
+    return np.concatenate([spread(rows, count) for rows in each])
+
+
+def explained(outcome: Outcome, clips: Int[np.ndarray, " m"]) -> Int[np.ndarray, "m 2"]:
+    """The classes that are explained for a clip: the one predicted by the first seed's last epoch, and the true one."""
+    return np.stack([outcome.probability[0, -1, clips].argmax(-1), outcome.label[clips]], axis=1)
 
 
 def spread(rows: np.ndarray, count: int) -> np.ndarray:

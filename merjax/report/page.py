@@ -5,21 +5,14 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from merjax.report import figures
+from merjax.report.gallery import Picture, gallery
 
 TEST_CHOSEN = "epoch chosen on the test subject"
-
-
-class Picture(NamedTuple):
-    """One network input of the gallery."""
-
-    caption: str
-    x: Float[np.ndarray, "p h w c"]
 
 
 def page(
@@ -30,7 +23,7 @@ def page(
     environment: dict,
     loss: Float[np.ndarray, "runs epochs"],
     uf1: Float[np.ndarray, "seeds epochs"],
-    gallery: dict[str, list[Picture]],
+    pictures: dict[str, list[Picture]],
     vector: bool,
 ) -> str:
     """Builds the page; it loads nothing from elsewhere and runs no script.
@@ -43,7 +36,7 @@ def page(
         environment: versions, devices, commit and the `command` that repeats the run.
         loss: mean training loss of every seed and fold after each epoch.
         uf1: pooled UF1 of the held-out subjects after each epoch, one row per seed.
-        gallery: class name to some of its network inputs.
+        pictures: class name to some of its clips.
         vector: the channels of the inputs are flow (u right, v down, ...), not an image.
 
     Returns:
@@ -58,7 +51,7 @@ def page(
         _section("By seed", _seeds(scores, warn)) if len(scores["whole"]["per_seed"]) > 1 else "",
         _section("Confusion", _confusions(scores, parts, warn)),
         _section("Learning curves", _curves(scores, loss, uf1, warn)) if loss.size and uf1.size else "",
-        _section("What the network sees", _gallery(gallery, vector)) if any(gallery.values()) else "",
+        _section("What the network sees", gallery(pictures, vector, _looked(scores))) if any(pictures.values()) else "",
         _section("Left out and notes", _remarks(scores)) if scores["left_out"] or scores["notes"] else "",
         _section("Cost", _cost(scores)),
         _section("Configuration", _settings("All fields of the configuration", config)),
@@ -193,34 +186,11 @@ def _curves(scores: dict, loss: np.ndarray, uf1: np.ndarray, warn: str) -> str:
     return f'<div class="pair">{left}{_figure(chart, words, warn)}</div>'
 
 
-def _gallery(gallery: dict[str, list[Picture]], vector: bool) -> str:
-    every = [picture.x for pictures in gallery.values() for picture in pictures]
-    signed = any(figures.is_signed(x) for x in every)
-    p, h, w, c = every[0].shape
-    flow = (
-        " Hue is the direction of motion, saturation its speed, white is still. Colour is full at the clip's own peak "
-        "(its 99th percentile of speed): compare patterns across clips by eye, but speeds by the number."
-    )
-    legend = (flow, figures.wheel()) if vector else ("", "")
-    told = f"<p>Each clip reaches the network as {_many(p, 'stream')} of {h} × {w} × {c}.{legend[0]}</p>{legend[1]}"
-    for name, pictures in gallery.items():
-        shown = "".join(_picture(name, picture, vector, signed) for picture in pictures)
-        told += f'<h3>{escape(name)}</h3><div class="gallery">{shown}</div>' if pictures else ""
-    return told
-
-
-def _picture(name: str, picture: Picture, vector: bool, signed: bool) -> str:
-    full, streams = figures.full_speed(picture.x) if vector else 0.0, len(picture.x)
-
-    def tag(i: int, x: np.ndarray) -> str:
-        shown = figures.flow_picture(x, full) if vector else figures.image_picture(x, signed)
-        of = f", stream {i + 1} of {streams}" if streams > 1 else ""
-        alt = f"{'Flow' if vector else 'Image'} of {picture.caption}, {name}{of}"
-        return f'<img alt={_quoted(alt)} src="{figures.png(shown)}">'
-
-    peak = f"<br>peak {full:.3g}" if vector else ""
-    tags = "".join(tag(i, x) for i, x in enumerate(picture.x))
-    return f"<figure><div>{tags}</div><figcaption>{escape(picture.caption)}{peak}</figcaption></figure>"
+def _looked(scores: dict) -> str:
+    """Which network looks at a clip of the gallery."""
+    seeds = f" of seed {scores['seeds'][0]}" if len(scores["seeds"]) > 1 else ""
+    chosen = ", whatever epoch was scored" if scores["select"] == "test" else ""
+    return f"The network{seeds} that was tested on a clip looks at it, after the last epoch{chosen}."
 
 
 def _remarks(scores: dict) -> str:
@@ -351,15 +321,22 @@ code, pre { font: 0.85rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, mon
 pre { padding: 0.9rem 1.1rem; background: var(--wash); border-radius: 8px; overflow-x: auto; }
 summary { cursor: pointer; color: var(--accent); padding: 0.25rem 0; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; border-radius: 3px; }
-.gallery { display: flex; flex-wrap: wrap; gap: 1.25rem; } .gallery figure { margin: 0; }
-.gallery figure div { display: flex; flex-wrap: wrap; gap: 3px; }
-.gallery figcaption { max-width: 14rem; font-size: 0.8rem; margin-top: 0.35rem; font-variant-numeric: tabular-nums; }
+.clip { margin: 0.75rem 0; padding: 0.9rem 1.1rem 1rem; background: var(--wash); border-radius: 10px; }
+.clip figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 0 1.5rem; max-width: none;
+  margin: 0 0 0.7rem; color: var(--ink); font-variant-numeric: tabular-nums; }
+.clip figcaption span { color: var(--soft); } .hit { color: var(--accent); } .miss { color: var(--alarm); }
+.clip > div, .clip > div > div, .clip details > div { display: flex; flex-wrap: wrap; gap: 1rem 0.75rem; }
+.clip > div { gap: 1rem 1.5rem; } .tile { width: 112px; } .clip details { margin-top: 0.6rem; }
+.clip small { display: block; margin-top: 0.3rem; color: var(--soft); font-size: 0.75rem; line-height: 1.35;
+  overflow-wrap: anywhere; font-variant-numeric: tabular-nums; } .clip small b { font-weight: 500; color: var(--ink); }
+.ramp { display: flex; align-items: center; gap: 0.6rem; color: var(--soft); font-size: 0.875rem; }
 img { display: block; width: 112px; height: auto; image-rendering: pixelated; border-radius: 4px;
   outline: 1px solid var(--line); outline-offset: -1px; }
 @media (max-width: 560px) { main { padding: 2rem 1rem 3rem; } .cards { grid-template-columns: 1fr; }
   th, td { padding: 0.45rem 0.5rem; } td span { display: block; } tbody th { max-width: 8rem; } }
 @media print { :root { --paper: #fff; }
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } figure, tr { break-inside: avoid; }
-  h2, h3 { break-after: avoid; } details::details-content { content-visibility: visible; block-size: auto; }
+  h2, h3 { break-after: avoid; }
+  .clip { border: 1px solid var(--line); } details::details-content { content-visibility: visible; block-size: auto; }
   * { print-color-adjust: exact; } }
 """

@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import pytest
+from every_network import quick
 from jaxtyping import PyTree
 
 from merjax.models.layers import conv_patches, max_pool
@@ -24,7 +25,7 @@ def test_pooled_conv_equals_its_operations_one_after_the_other(shape: tuple[int,
     key_x, key_net, key_weight = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(key_x, (*shape, 3))
     net = PooledConv(8)
-    variables = net.init(key_net, x, train=True)
+    variables = quick(lambda key: net.init(key, x, train=True))(key_net)
     variables["params"]["scale"] = variables["params"]["scale"].at[2].set(-0.7)  # there a maximum becomes a minimum
     variables["params"]["bias"] += 0.3
     variables["batch_stats"]["mean"] += 0.2
@@ -38,8 +39,8 @@ def test_pooled_conv_equals_its_operations_one_after_the_other(shape: tuple[int,
         y, *moments = plain(variables | {"params": params}, x, train)
         return (y * weight).sum(), (y, *moments)
 
-    (_, (y, statistics)), gradient = jax.value_and_grad(mine, (0, 1), has_aux=True)(variables["params"], x)
-    (_, (expected, mean, var)), slope = jax.value_and_grad(oracle, (0, 1), has_aux=True)(variables["params"], x)
+    (_, (y, statistics)), gradient = quick(jax.value_and_grad(mine, (0, 1), has_aux=True))(variables["params"], x)
+    (_, (expected, mean, var)), slope = quick(jax.value_and_grad(oracle, (0, 1), has_aux=True))(variables["params"], x)
     assert jnp.allclose(y, expected, atol=1e-5)
     for got, right in zip(jax.tree.leaves(gradient), jax.tree.leaves(slope), strict=True):
         assert jnp.abs(got - right).max() <= 1e-5 * jnp.abs(right).max()

@@ -1,0 +1,114 @@
+"""Every network with every input: what fits is traced in training and testing, what does not is refused."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from merjax import config, loso, losses, train
+from merjax.models import MODELS
+from merjax.ops import INPUTS
+from merjax.prepare import traced
+from merjax.types import InputError, Samples
+
+SMALL = {  # networks that are traced in little time
+    "afn": {"width": 4, "blocks": (1,), "stem": "small"},
+    "fmanet": {"width": 4, "blocks": (1,), "stem": "small"},
+    "dianet": {"width": 4, "blocks": (1,), "stem": "small", "attention": 8},
+    "meganet": {"stem_width": 4, "widths": (8,), "stem": "small"},
+    "micro_attention": {"stem_width": 4, "widths": (4,), "hidden": 8, "stem": "small"},
+    "off_apexnet": {"hidden": 8},
+    "vgg19": {"width": 4, "blocks": (1,), "hidden": 8},
+    "resnet18": {"width": 4, "blocks": (1,)},
+    "resnet50": {"width": 4, "blocks": (1,)},
+    "efficientnet_b0": {"width": 0.25, "depth": 0.1},
+    "vit_b16": {"patch": 8, "width": 16, "depth": 1, "heads": 2},
+}
+
+
+def chosen(name, network):
+    c = config.default()
+    c.input.name, c.model.name = name, network
+    c.model[network].update(SMALL.get(network, {}))
+    return c
+
+
+@cache
+def shape(name):
+    """[p, h, w, c] of an input of frames of 28 x 28 pixels."""
+    return traced(config.recipe(chosen(name, "linear")), 28).shape
+
+
+@cache
+def epoch_of(network, shape):
+    """State before and after one epoch of a fold, and its curves, by tracing only."""
+    net = MODELS[network](classes=3, **SMALL.get(network, {}))
+    n = 12
+    fold = jax.tree.map(lambda a: a[0], loso.folds(np.arange(n) % 3, np.arange(n) // 4))
+    tx = train.optimizer(name="adamw", schedule="onecycle", lr=1e-2, weight_decay=1e-2, steps=4)
+    numbers = jax.ShapeDtypeStruct((n,), jnp.int32)
+    samples = Samples(jax.ShapeDtypeStruct((n, *shape), jnp.float32), numbers, numbers)
+    init = partial(train.init, net=net, tx=tx, average=0.9)
+    epoch = partial(
+        train.epoch,
+        net=net,
+        tx=tx,
+        loss=losses.focal,
+        augment=lambda key, x: x,
+        mirror=None,
+        weight_power=0.5,
+        batch=4,
+        epoch_steps=2,
+        average=0.9,
+    )
+    state = jax.eval_shape(init, jax.random.key(0), fold, samples)
+    return state, *jax.eval_shape(epoch, jax.random.key(0), state, fold, samples)
+
+
+def described(tree):
+    return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
+
+
+@pytest.mark.parametrize("network", MODELS)
+def test_every_input_that_fits_is_traced_in_training_and_testing_and_every_other_is_refused(network):
+    streams = MODELS[network](classes=3).streams
+    fits = [name for name, entry in INPUTS.items() if streams in (None, entry.streams)]
+    assert fits
+    for name, entry in INPUTS.items():
+        if name in fits:
+            config.check(chosen(name, network))
+            assert shape(name)[0] == entry.streams
+            before, after, curves = epoch_of(network, shape(name))
+            assert described(after) == described(before)
+            assert curves.probability.shape == (4, 3)
+        else:
+            with pytest.raises(InputError) as error:
+                config.check(chosen(name, network))
+            assert str(error.value).startswith(f"model.name '{network}' takes ")
+            assert str(error.value).endswith(f"inputs that fit are {', '.join(fits)}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"train.average": 1.0}, "train.average is 1.0; it must be at least 0 and below 1"),
+        ({"train.warmup": -0.1}, "train.warmup is -0.1; it must be at least 0 and below 1"),
+        ({"train.decay": "weights"}, "train.decay is 'weights'; it can be all, kernels"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused(changes, sentence):
+    c = config.default()
+    c.update_from_flattened_dict(changes)
+    with pytest.raises(InputError) as error:
+        config.check(c)
+    assert str(error.value) == sentence
+
+
+def test_a_run_keeps_the_fields_of_its_recipe_that_it_used():
+    c = config.default()
+    assert "warmup" not in config.relevant(c)["train"]
+    c.train.schedule, c.train.weight_decay = "cosine", 0.0
+    assert config.relevant(c)["train"]["warmup"] == 0.05
+    assert "decay" not in config.relevant(c)["train"]
