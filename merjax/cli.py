@@ -3,12 +3,15 @@
     merjax train --config=FILE             trains and scores one experiment; `python run.py` is the same
     merjax prepare --config=FILE           makes every network input of an experiment and keeps it on disk
     merjax inputs CLIP --config=FILE       draws every input of one clip, `database/subject/clip`, as one picture
+    merjax describe FOLDER                 tells which licensed data set lies in a folder, and what is amiss with it
 
 --config=FILE             the experiment, one of configs/; without it afn_synth.py: drawn faces, no data needed
 --config.<field>=<value>  changes one field of it; `merjax train --help` lists all
 --workdir=FOLDER          train: where results go, by default runs/<config>-<time>; the same command with the same
                           folder goes on after an interruption
 --out=FILE                inputs: the picture, by default inputs.svg
+--html=FILE --json=FILE --faces=FILE.png
+                          describe: writes the same as a page, every clip as data, the faces of all onset frames
 --debug                   shows the traceback of an error
 """
 
@@ -19,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import jax
 import numpy as np
 from absl import flags
@@ -26,9 +30,11 @@ from ml_collections import ConfigDict, config_flags
 
 from merjax import cache, main, report
 from merjax.config import check, check_fields, default, recipe
-from merjax.files import write_text
+from merjax.data import describe
+from merjax.files import write_bytes, write_json, write_text
 from merjax.ops import INPUTS
 from merjax.prepare import Maker, can_give, given_parts, prepare
+from merjax.report import describe as describing
 from merjax.report.inputs import Card, picture
 from merjax.types import Annotation, Dataset, InputError
 
@@ -128,6 +134,59 @@ def draw_inputs(argv: list[str]) -> None:
     print(f"{len(cards)} pictures of {annotation.sample_id} in {out}")
 
 
+def tell(argv: list[str]) -> None:
+    """Tells what lies in a data set's folder; never writes there."""
+    known = flags.FlagValues()
+    flags.DEFINE_string("html", "", "the page to write", flag_values=known)
+    flags.DEFINE_string("json", "", "the clips as JSON", flag_values=known)
+    flags.DEFINE_string("faces", "", "the picture of all faces", flag_values=known)
+    flags.DEFINE_bool("debug", False, "show the traceback of an error", flag_values=known)
+    try:
+        words = known(argv)[1:]
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from error
+    if len(words) != 1:
+        raise InputError(f"describe takes the folder of a data set, one word, and was given {len(words)}")
+    outputs = {name: path_outside(f"--{name}", str(known[name].value), words[0]) for name in ("html", "json", "faces")}
+    if outputs["faces"] and outputs["faces"].suffix.lower() not in (".png", ".jpg"):
+        raise InputError(f"--faces={outputs['faces']} must end in .png or .jpg")
+    found = describe.describe(words[0])
+    print(describing.text(found))
+    written = {
+        "html": lambda path: write_text(path, describing.page(found)),
+        "json": lambda path: write_json(path, describe.plain(found)),
+        "faces": lambda path: write_bytes(path, encoded(describe.faces(found), path.suffix)),
+    }
+    for name, path in outputs.items():
+        if path:
+            try:
+                written[name](path)
+            except OSError as error:
+                raise InputError(f"--{name}={path} can't be written: {error.strerror}") from error
+            print(f"{name} in {path}")
+
+
+def path_outside(flag: str, name: str, root: str) -> Path | None:
+    """The path of a file to write; None if the flag is not given.
+
+    Raises:
+        InputError: the file would lie in the data set's folder.
+    """
+    if not name:
+        return None
+    folder, path = Path(root).expanduser().resolve(), Path(name).expanduser()
+    if path.resolve().is_relative_to(folder):
+        raise InputError(
+            f"{flag}={name} lies in the data set's folder {folder}, where nothing is written; name another"
+        )
+    return path
+
+
+def encoded(picture: np.ndarray, suffix: str) -> bytes:
+    """A picture, RGB, as the content of a file."""
+    return cv2.imencode(suffix, picture[..., ::-1])[1].tobytes()
+
+
 def find(dataset: Dataset, name: str) -> Annotation:
     """The clip of a name.
 
@@ -141,7 +200,12 @@ def find(dataset: Dataset, name: str) -> Annotation:
     raise InputError(f"CLIP is '{name}', which is none of the {len(dataset.clips)} clips, as {some}")
 
 
-VERBS: dict[str, Callable[[list[str]], None]] = {"train": train, "prepare": make_inputs, "inputs": draw_inputs}
+VERBS: dict[str, Callable[[list[str]], None]] = {
+    "train": train,
+    "prepare": make_inputs,
+    "inputs": draw_inputs,
+    "describe": tell,
+}
 
 
 def program() -> None:

@@ -36,7 +36,10 @@ def default() -> ConfigDict:
             "data": {
                 "name": "synthetic",
                 "root": "",  # folder of the data set
-                "repair": "none",  # "none": a faulty clip is an error; "strict": it is left out and listed
+                # What is done about faulty clips; empty is "none" for a flow folder and "flag" for licensed data.
+                # "none": an error, or, of licensed data, the sheet as it is; "flag": what is certain is put right, the
+                # rest is kept and told; "strict": they are left out and listed.
+                "repair": "",
                 **{name: options(source.read) for name, source in DATASETS.items()},
             },
             "frames": options(edit),  # what is done to frames before an input is made

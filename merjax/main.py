@@ -111,7 +111,11 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         facts={
             "wall_seconds": time.perf_counter() - started,
             "compile_seconds": compile_seconds,
-            "notes": told + loso.remarks(np.asarray(samples.label), subject, dataset.classes, names),
+            "notes": [
+                *dataset.notes(),
+                *told,
+                *loso.remarks(np.asarray(samples.label), subject, dataset.classes, names),
+            ],
             "left_out": list(dataset.left_out),
         },
     )
@@ -120,7 +124,9 @@ def run(config: ConfigDict, workdir: Path) -> dict:
 def read(config: ConfigDict) -> Dataset:
     """The data set that the config names, with the parts that its input needs."""
     source = DATASETS[config.data.name]
-    own = config.data[config.data.name]
+    own = config.data[config.data.name].to_dict()
     if not source.folder:
         return source.read(**own)
-    return source.read(config.data.root, phases=INPUTS[config.input.name].needs, repair=config.data.repair, **own)
+    if config.data.repair:
+        own["repair"] = config.data.repair
+    return source.read(config.data.root, phases=INPUTS[config.input.name].needs, **own)

@@ -7,16 +7,19 @@ import subprocess
 import sys
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import pytest
 from conftest import REPOSITORY
 
 from merjax import config
+from merjax.data.trees import TREES
 from merjax.ops import INPUTS
 from merjax.prepare import Recipe, traced
 from merjax.report.inputs import Card, picture
 from merjax.types import InputError
 
+KINDS = ("html", "json", "faces")
 SMALL = ["--config.data.synthetic.subjects=2", "--config.data.synthetic.clips_per_class=1"]
 SMALL += ["--config.data.synthetic.size=32"]
 
@@ -50,7 +53,13 @@ def test_inputs_draws_a_labelled_picture_of_every_input_of_a_clip(tmp_path):
     [
         (["inputs", "nobody", *SMALL], "CLIP is 'nobody', which is none of the 6 clips, as synthetic/S01/S01_c01"),
         (["inputs", "x", "--out=x.bmp"], "--out=x.bmp must end in .svg"),
-        (["draw"], "'draw' is no command of merjax; they are train, prepare, inputs"),
+        (["draw"], "'draw' is no command of merjax; they are train, prepare, inputs, describe"),
+        (["describe"], "describe takes the folder of a data set, one word, and was given 0"),
+        (["describe", "/nowhere"], "/nowhere can't be read, data.root should name a data set's folder"),
+        (["describe", ".", "--html=tests/x.html"], "lies in the data set's folder"),
+        (["describe", ".", "--faces=/tmp/x.bmp"], "--faces=/tmp/x.bmp must end in .png or .jpg"),
+        (["describe", ".", "--page=x"], "Unknown command line flag 'page'"),
+        (["describe", "configs"], "configs holds no data set that can be read: expected CASME II in Cropped"),
         (["prepare", "--config.frames.alpha=5"], "frames.fps is 0; magnification (frames.alpha) needs"),
         (["prepare", "--config.flow.name=lucas"], "flow.name is 'lucas'; it can be auto, tvl1, farneback, dis"),
         (["prepare", "--config.frames.equalise=yes"], "frames.equalise is 'yes'; it can be none, global, clahe"),
@@ -65,6 +74,22 @@ def test_what_is_wrong_is_one_sentence(arguments, told):
     assert "Traceback" not in done.stderr
 
 
+def test_describe_tells_and_writes_a_page_the_clips_and_the_faces(tmp_path):
+    tree = TREES["casme2"](tmp_path / "data", faults=("apex_unknown",), size=32, releases=("cropped",))
+    outputs = {name: tmp_path / f"{name}.{suffix}" for name, suffix in zip(KINDS, ("html", "json", "png"), strict=True)}
+    flags = [word for name, path in outputs.items() for word in (f"--{name}", path)]
+    done = merjax("describe", tree.root, *flags)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("CASME II\n")
+    assert re.search(r"apex_unknown +1 .*sub04/EP12_01f", done.stdout)
+    assert "apex_unknown" in outputs["html"].read_text()
+    records = json.loads(outputs["json"].read_text())
+    assert len(records) == len(tree.samples)
+    assert all((tree.root / path).is_file() for record in records for path in record["frames"])
+    assert cv2.imread(str(outputs["faces"])).shape[1] == 8 * 128
+    assert sorted(path.name for path in tree.root.iterdir()) == sorted(["Cropped", *tree.sheets])
+
+
 def test_without_a_config_it_is_the_experiment_of_the_readme(tmp_path):
     done = merjax("train", *SMALL, "--config.train.epochs=1", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
@@ -75,7 +100,7 @@ def test_without_a_config_it_is_the_experiment_of_the_readme(tmp_path):
 def test_help_tells_every_command():
     done = merjax("--help")
     assert done.returncode == 0
-    assert all(re.search(rf"merjax {verb}\b", done.stdout) for verb in ("train", "prepare", "inputs"))
+    assert all(re.search(rf"merjax {verb}\b", done.stdout) for verb in ("train", "prepare", "inputs", "describe"))
 
 
 @pytest.mark.parametrize("name", INPUTS)

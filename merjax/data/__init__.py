@@ -4,9 +4,10 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from merjax.data import flow_folder, synthetic
+from merjax.data import corpus, flow_folder, synthetic
 from merjax.types import Dataset
 
 
@@ -24,7 +25,22 @@ class Source(NamedTuple):
     folder: bool
 
 
+FRAMES = ("frames", "length", "apex")
+LICENSED = {  # name -> the parts that it can mean, the usual one first
+    "casme2": ("casme2",),
+    "samm": ("samm",),
+    "smic": ("smic_hs", "smic_vis", "smic_nir", "smic_hs_e", "smic_vis_e"),
+    "mmew": ("mmew",),
+    "casme3": ("casme3a", "casme3c"),
+    "casme_sq": ("casme_sq",),
+    "casme": ("casme",),
+    "4dme": ("4dme",),
+    "dfme": ("dfme",),
+}
+
 DATASETS: dict[str, Source] = {
     "synthetic": Source(synthetic.read, ("frames", "length", "apex", "onset_apex", "apex_offset"), folder=False),
     "flow_folder": Source(flow_folder.read, ("onset_apex", "apex_offset"), folder=True),
+    **{name: Source(partial(corpus.read, parts), FRAMES, folder=True) for name, parts in LICENSED.items()},
+    "megc2019": Source(corpus.composite, FRAMES, folder=True),
 }

@@ -10,6 +10,7 @@ Positions are (x right, y down) in pixels of the frame; the centre of its first 
 import functools
 import importlib.util
 import math
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ EYE_ROWS = 0.6  # of a face's box, from above
 STEEPEST = math.radians(30)  # a line from eye to eye that is steeper joins no pair of eyes
 NEAREST = 0.25  # of a face's box; what lies closer is no pair of eyes
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # of the landmarks, as seen in the picture
+_READ = threading.local()  # cascades of this thread
 LINE = 14  # pixels of the contact sheet that a line of text is high
 
 
@@ -310,11 +312,13 @@ def _detect(image: Image, find: str) -> tuple[str, Box | None]:
 
 
 def _cascade(name: str) -> Any:
-    """A cascade that comes with OpenCV 4; a fresh one, for it may not be shared by threads."""
-    path = Path(cv2.__file__).parent / "data" / f"haarcascade_{name}.xml"
-    if not hasattr(cv2, "CascadeClassifier") or not path.exists():
-        raise InputError("find is 'haar', which needs OpenCV below 5: pip install 'opencv-python-headless<5'.")
-    return cv2.CascadeClassifier(str(path))
+    """A cascade that comes with OpenCV 4; every thread reads its own once, for they may not share one."""
+    if not hasattr(_READ, name):
+        path = Path(cv2.__file__).parent / "data" / f"haarcascade_{name}.xml"
+        if not hasattr(cv2, "CascadeClassifier") or not path.exists():
+            raise InputError("find is 'haar', which needs OpenCV below 5: pip install 'opencv-python-headless<5'.")
+        setattr(_READ, name, cv2.CascadeClassifier(str(path)))
+    return getattr(_READ, name)
 
 
 @functools.cache

@@ -1,3 +1,4 @@
+import threading
 import math
 import sys
 
@@ -185,6 +186,7 @@ def test_auto_passes_over_a_detector_that_is_missing(monkeypatch):
     pytest.importorskip("skimage")
     photograph, _ = place(face()[0], 0, 0.9, 270, 195)
     monkeypatch.delattr(cv2, "CascadeClassifier")
+    monkeypatch.setattr(crop, "_READ", threading.local())
     found = crop.crop(photograph[None], size=SIZE)
     assert found.finder == "lbp"
     assert found.issues == ("no_eyes",)

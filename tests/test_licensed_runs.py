@@ -1,0 +1,59 @@
+"""Runs of the experiments on licensed data, on miniature trees in place of the data."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+from merjax.data.known import KNOWN
+from merjax.data.trees import TREES
+
+AFN = ["--config.model.afn.width=4", "--config.model.afn.blocks=(1,)", "--config.model.afn.stem=small"]
+
+
+def run(config, root, workdir, *changes):
+    command = [sys.executable, str(REPOSITORY / "run.py"), f"--config=configs/{config}.py", f"--workdir={workdir}"]
+    command += [f"--config.data.root={root}", "--config.train.epochs=2", "--config.train.batch=4", *changes]
+    command += ["--config.report.gallery=1"]
+    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads((workdir / "scores.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("casme2", 5),
+        pytest.param("samm", 5, marks=pytest.mark.slow),
+        pytest.param("smic", 3, marks=pytest.mark.slow),
+        pytest.param("mmew", 7, marks=pytest.mark.slow),
+    ],
+)
+def test_an_experiment_runs_on_ones_own_copy_of_the_data(tmp_path, name, classes):
+    tree = TREES[name](tmp_path / name, subjects=3, clips=15, faults=(), size=32)
+    first = {"smic": "smic_hs"}.get(name, name)
+    micro = [sample for sample in tree.samples if sample.kind == "micro" and sample.dataset == first]
+    before = sorted(str(path) for path in tree.root.rglob("*"))
+    scores = run(f"afn_{name}", tree.root, tmp_path / "run", f"--config.data.{name}.size=32", *AFN)
+    outside = sum(sample.emotion in ("Disgust", "Fear", "Sadness") for sample in micro) if name == "samm" else 0
+    assert scores["whole"]["n"] == len(micro) - outside
+    assert scores["whole"]["subjects"] == 3
+    assert len(scores["classes"]) == classes
+    assert list(scores["databases"]) == [first]
+    assert any(note.startswith(KNOWN[first].title) and "release" in note for note in scores["notes"])
+    assert before == sorted(str(path) for path in tree.root.rglob("*"))
+
+
+def test_the_composite_runs_on_the_three_data_sets_side_by_side(tmp_path):
+    root = tmp_path / "data"
+    for name in ("casme2", "samm", "smic"):
+        TREES[name](root / name, subjects=2, clips=10, faults=(), size=32)
+    small = ["--config.data.megc2019.size=32", "--config.flow.name=dis"]
+    scores = run("ststnet_cde", root, tmp_path / "run", *small)
+    assert set(scores["databases"]) == {"casme2", "samm", "smic_hs"}
+    assert scores["whole"]["subjects"] == 6
+    assert scores["classes"] == ["negative", "positive", "surprise"]
