@@ -1,6 +1,6 @@
-import threading
 import math
 import sys
+import threading
 
 import cv2
 import numpy as np
