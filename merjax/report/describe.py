@@ -14,6 +14,7 @@ from merjax.data.loader import counted, some
 from merjax.data.record import Record
 from merjax.report.page import CSS
 
+WHOLE = ".fields th, .fields td { overflow-wrap: break-word; }"  # a column is at least as wide as its longest word
 MEANING = {
     "apex_unknown": "the sheet gives no apex",
     "apex_placeholder": "the apex is the onset or the offset",
@@ -175,7 +176,7 @@ def page(descriptions: Sequence[Description]) -> str:
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
         f'<meta name="color-scheme" content="light dark"><title>{title}</title>'
-        f'<link rel="icon" href="data:,"><style>{CSS}</style></head>\n<body><main>\n'
+        f'<link rel="icon" href="data:,"><style>{CSS}{WHOLE}</style></head>\n<body><main>\n'
         f'<header><h1>{title}</h1><p class="lead">{lead}</p></header>'
         f"\n{body}\n</main></body></html>\n"
     )
