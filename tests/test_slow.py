@@ -3,7 +3,45 @@
 import pytest
 from test_configs import FILES, load
 
-from merjax import main
+from merjax import config, main
+from merjax.models import MODELS
+
+# Small forms of all networks, each with an input of its paper, or one of the same kind.
+MATCHES = {
+    "afn": ("trdi_midi", {"width": 8, "blocks": (1, 1, 1), "stem": "small", "grid": 3}),
+    "dianet": ("phase_dynamic_images", {"width": 8, "blocks": (1, 1, 1), "stem": "small", "attention": 16}),
+    "fmanet": ("two_phases", {"width": 8, "blocks": (1, 1), "stem": "small", "norm": "group", "grid": 3}),
+    "meganet": ("mesti", {"stem_width": 8, "widths": (16, 32, 64), "stem": "small"}),
+    "off_apexnet": ("onset_apex", {"hidden": 64}),
+    "micro_attention": (
+        "onset_apex_difference",  # its paper's apex frame says nothing here, by design
+        {"stem_width": 8, "widths": (16, 32), "hidden": 32, "stem": "small"},
+    ),
+    "vgg19": ("cof", {"width": 8, "blocks": (1, 1, 1), "hidden": 64}),
+    "resnet18": ("rise_dynamic_image", {"width": 8, "blocks": (1, 1, 1), "stem": "small"}),
+    "resnet50": ("cof", {"width": 8, "blocks": (1, 1, 1), "stem": "small"}),
+    "efficientnet_b0": ("rise_dynamic_image", {"width": 0.5, "depth": 0.3}),
+    "vit_b16": ("rise_dynamic_image", {"patch": 8, "width": 64, "depth": 3, "heads": 4}),
+    "learnet": ("rise_dynamic_image", {}),
+    "ststnet": ("onset_apex", {}),
+    "linear": ("two_phases", {}),
+}
+
+
+def test_every_network_has_its_match():
+    assert set(MATCHES) == set(MODELS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_learns_the_drawn_faces(tmp_path, name):
+    """Leave-one-subject-out on 6 subjects with 10 clips of each class; chance is a UF1 of 0.33."""
+    c = config.default()
+    c.data.synthetic.update(subjects=6, clips_per_class=10, size=64)
+    c.model.name, (c.input.name, small) = name, MATCHES[name]
+    c.model[name].update(small)
+    c.train.epochs = 25
+    assert main.run(c.lock(), tmp_path / "run")["whole"]["uf1"] >= 0.8
 
 
 @pytest.mark.slow
