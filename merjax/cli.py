@@ -4,12 +4,14 @@
     merjax prepare --config=FILE           makes every network input of an experiment and keeps it on disk
     merjax inputs CLIP --config=FILE       draws every input of one clip, `database/subject/clip`, as one picture
     merjax describe FOLDER                 tells which licensed data set lies in a folder, and what is amiss with it
+    merjax build FOLDER --out=PLACE        writes a licensed data set for TensorFlow Datasets: see docs/tfds.md
 
 --config=FILE             the experiment, one of configs/; without it afn_synth.py: drawn faces, no data needed
 --config.<field>=<value>  changes one field of it; `merjax train --help` lists all
 --workdir=FOLDER          train: where results go, by default runs/<config>-<time>; the same command with the same
                           folder goes on after an interruption
---out=FILE                inputs: the picture, by default inputs.svg
+--out=FILE                inputs: the picture, by default inputs.svg; build: the folder to write in
+--beam=RUNNER             build: as an Apache Beam pipeline, such as DirectRunner
 --html=FILE --json=FILE --faces=FILE.png
                           describe: writes the same as a page, every clip as data, the faces of all onset frames
 --debug                   shows the traceback of an error
@@ -30,7 +32,8 @@ from ml_collections import ConfigDict, config_flags
 
 from merjax import cache, main, report
 from merjax.config import check, check_fields, default, recipe
-from merjax.data import describe
+from merjax.data import LICENSED, built, describe
+from merjax.data.recognise import recognise
 from merjax.files import write_bytes, write_json, write_text
 from merjax.ops import INPUTS
 from merjax.prepare import Maker, can_give, given_parts, prepare
@@ -166,6 +169,34 @@ def tell(argv: list[str]) -> None:
             print(f"{name} in {path}")
 
 
+def build(argv: list[str]) -> None:
+    """Writes a data set for TensorFlow Datasets; the config says which, by which labels, else it is recognised."""
+    flags.DEFINE_string("beam", "", "runner of Apache Beam")
+    config, _, words = parse(argv, 1)
+    if not words or not flags.FLAGS["out"].present:
+        raise InputError("build takes the folder of a data set and --out=PLACE, the folder to write in")
+    built.library()
+    from merjax.data import tfds_builders  # needs the library
+
+    root, name = words[0], config.data.name
+    if name not in (*LICENSED, "megc2019"):
+        found = recognise(root)
+        if len(found) > 1:
+            parts = ", ".join(one.name for one in found)
+            raise InputError(f"{root} holds {parts}; say which: --config.data.name, --config.data.<name>.part")
+        root, part = str(found[0].root), found[0].name
+        name = next(name for name, parts in LICENSED.items() if part in parts)
+        config.data[name].part = part
+    own = config.data[name].to_dict()
+    dataset = own.pop("part", name) or LICENSED[name][0]
+    choice = {field: value for field, value in own.items() if field not in ("apex", "crop", "size")}
+    choice["repair"] = config.data.repair or "flag"
+    runner = flags.FLAGS.beam
+    chosen = tfds_builders.Config(name=dataset, dataset=dataset, choice=choice, beam=bool(runner))
+    place = tfds_builders.build(root, flags.FLAGS.out, chosen, runner=runner)
+    print(f"{dataset} is in {place}; use it as --config.data.name=tfds --config.data.root={place}")
+
+
 def path_outside(flag: str, name: str, root: str) -> Path | None:
     """The path of a file to write; None if the flag is not given.
 
@@ -205,6 +236,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "prepare": make_inputs,
     "inputs": draw_inputs,
     "describe": tell,
+    "build": build,
 }
 
 

@@ -21,7 +21,7 @@ MATCHES = {
     "resnet18": ("rise_dynamic_image", {"width": 8, "blocks": (1, 1, 1), "stem": "small"}),
     "resnet50": ("cof", {"width": 8, "blocks": (1, 1, 1), "stem": "small"}),
     "efficientnet_b0": ("rise_dynamic_image", {"width": 0.5, "depth": 0.3}),
-    "vit_b16": ("rise_dynamic_image", {"patch": 8, "width": 64, "depth": 3, "heads": 4}),
+    "vit_b16": ("cof", {"patch": 8, "width": 64, "depth": 3, "heads": 4}),
     "learnet": ("rise_dynamic_image", {}),
     "ststnet": ("onset_apex", {}),
     "linear": ("two_phases", {}),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from merjax.data import corpus, flow_folder, synthetic
+from merjax.data import built, corpus, flow_folder, synthetic
 from merjax.types import Dataset
 
 
@@ -43,4 +43,5 @@ DATASETS: dict[str, Source] = {
     "flow_folder": Source(flow_folder.read, ("onset_apex", "apex_offset"), folder=True),
     **{name: Source(partial(corpus.read, parts), FRAMES, folder=True) for name, parts in LICENSED.items()},
     "megc2019": Source(corpus.composite, FRAMES, folder=True),
+    "tfds": Source(built.read, FRAMES, folder=True),
 }

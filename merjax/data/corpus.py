@@ -1,21 +1,19 @@
 """From a data set's folder to the clips of a run, chosen and labelled by a scheme, and what is told of them."""
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from merjax.data import frames, known, schemes
 from merjax.data.apex import SPOTTERS
 from merjax.data.known import KNOWN
-from merjax.data.loader import Loader, clips_of, counted
+from merjax.data.loader import Loader
 from merjax.data.record import Record
 from merjax.data.repair import POLICIES
+from merjax.data.selection import Chosen, select
 from merjax.types import Annotation, Dataset, InputError, pick
 
 CROPS = ("auto", "none", "centre", "haar", "lbp", "landmarks")
-WORKERS = 4
 
 
 def read(
@@ -65,15 +63,44 @@ def read(
     Source: the face of the onset frame for all frames is STATED; the midpoint by default is INFERRED from the largest
         benchmark's code.
     """
+    check(apex, crop, size, repair)
+    chosen = choose(
+        parts,
+        root,
+        part=part,
+        release=release,
+        sheet=sheet,
+        scheme=scheme,
+        own=own,
+        exclude=exclude,
+        fps=fps,
+        repair=repair,
+    )
+    return loading(chosen, apex=apex, crop=crop, size=size)
+
+
+def choose(
+    parts: tuple[str, ...],
+    root: str,
+    *,
+    part: str = "",
+    release: str = "",
+    sheet: str = "",
+    scheme: str = "",
+    own: Mapping[str, Any] = {},
+    exclude: tuple[str, ...] = (),
+    fps: float = 0.0,
+    repair: str = "flag",
+) -> Chosen:
+    """The clips of a licensed data set that a run takes; arguments and errors as `read`."""
     dataset = part or parts[0]
     pick(dict.fromkeys(parts), "part", dataset)
-    check(apex, crop, size, repair)
     place, source = frames.absolute(root), KNOWN[dataset]
     records = source.records(place, release=release, sheet=sheet, repair="none" if repair == "none" else "flag")
     records = tuple(record._replace(fps=record.fps or fps) for record in records)
     chosen = schemes.own(own, records) if own else pick(schemes.SCHEMES, "scheme", scheme or source.scheme)
     told = [origin(dataset, records, known.sheet(source, place, sheet))]
-    return build(dataset, records, chosen, told, exclude=exclude, apex=apex, crop=crop, size=size, repair=repair)
+    return select(dataset, records, chosen, told, exclude=exclude, repair=repair)
 
 
 def composite(
@@ -93,13 +120,22 @@ def composite(
     sheet of 2014 is read, whatever others lie beside it, as the protocol has it.
     """
     check(apex, crop, size, repair)
+    return loading(
+        choose_composite(root, scheme=scheme, exclude=exclude, repair=repair), apex=apex, crop=crop, size=size
+    )
+
+
+def choose_composite(
+    root: str, *, scheme: str = "megc2019", exclude: tuple[str, ...] = (), repair: str = "flag"
+) -> Chosen:
+    """The clips of a composite protocol that a run takes; arguments and errors as `composite`."""
     chosen, place = pick(schemes.SCHEMES, "scheme", scheme), frames.absolute(root)
     records, told = list[Record](), list[str]()
     for dataset in chosen.datasets:
         found, sentence = member(place, dataset, "none" if repair == "none" else "flag")
         records += found
         told.append(sentence)
-    return build(scheme, records, chosen, told, exclude=exclude, apex=apex, crop=crop, size=size, repair=repair)
+    return select(scheme, records, chosen, told, exclude=exclude, repair=repair)
 
 
 def member(root: Path, dataset: str, repair: str) -> tuple[tuple[Record, ...], str]:
@@ -123,61 +159,31 @@ def member(root: Path, dataset: str, repair: str) -> tuple[tuple[Record, ...], s
     raise InputError(f"{root} and the folders in it do not hold {source.title} as it should be: {nearest}.")
 
 
-def build(
-    name: str,
-    records: Sequence[Record],
-    scheme: schemes.Scheme,
-    told: Sequence[str],
+def loading(
+    chosen: Chosen,
     *,
-    exclude: tuple[str, ...],
     apex: str,
     crop: str,
     size: int,
-    repair: str,
+    held: Callable[[Record], Mapping[str, bytes]] | None = None,
 ) -> Dataset:
-    """Makes the data set of a run from records: leaves out what can't be used, and says so.
+    """The data set of a run from its clips; arguments as `Loader`.
 
     Raises:
-        InputError: `exclude` names no clip, no clip is left, or the spotter lacks the frames a second.
+        InputError: the spotter lacks the frames a second.
     """
-    unknown = set(exclude) - {record.sample_id for record in records}
-    if unknown:
-        raise InputError(f"exclude names {', '.join(sorted(unknown))}, but no clip has that name, as {_first(records)}")
-    reasons = {record.sample_id: _reason(record, exclude, repair) for record in records}
-    usable = [record for record in records if not reasons[record.sample_id]]
-    if repair == "strict":
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for record, sound in zip(usable, pool.map(_sound, usable), strict=True):
-                reasons[record.sample_id] = "" if sound else "unreadable"
-        usable = [record for record in usable if not reasons[record.sample_id]]
-    left_out = [f"{sample_id}: {reason}." for sample_id, reason in reasons.items() if reason]
-    if not usable:
-        raise InputError(f"no clip is left of {len(records)}; the first is {left_out[0] if left_out else 'missing'}")
-    labelled = schemes.apply(usable, scheme)
-    if apex != "midpoint" and (slow := [record.dataset for record in labelled.records if record.fps <= 0]):
+    if apex != "midpoint" and (slow := [record.dataset for record in chosen.records if record.fps <= 0]):
         raise InputError(f"apex is '{apex}', which needs the frames a second, and {slow[0]} states none: give fps")
-    inside = {record.sample_id for record in labelled.records}
-    named = [record for record in usable if (record.dataset, record.subject, record.clip) in scheme.exclusions]
-    left_out += [
-        f"{record.sample_id}: {scheme.exclusions[record.dataset, record.subject, record.clip]}." for record in named
-    ]
-    others = Counter(_label(r, scheme) for r in usable if r.sample_id not in inside and r not in named)
-    sentences = [*told, f"Labels are by scheme {scheme.name}: {', '.join(scheme.classes)}."]
-    if others:
-        sentences.append(f"{clips_of(others.total())} outside these classes: {counted(others)}.")
-    issues = Counter(issue for record in labelled.records for issue in record.issues)
-    if issues:
-        sentences.append(f"Faults of the clips that are used, as the reader met them: {counted(issues)}.")
-    loader = Loader({r.sample_id: _trimmed(r) for r in labelled.records}, apex=apex, crop=crop, size=size)
-    clips = tuple(annotation(r, int(k)) for r, k in zip(labelled.records, labelled.labels, strict=True))
-    notes = lambda: (*sentences, *loader.notes())  # noqa: E731
-    return Dataset(name, scheme.classes, clips, loader, left_out=tuple(left_out), notes=notes)
+    loader = Loader({r.sample_id: r for r in chosen.records}, apex=apex, crop=crop, size=size, held=held)
+    clips = tuple(annotation(r, k) for r, k in zip(chosen.records, chosen.labels, strict=True))
+    notes = lambda: (*chosen.told, *loader.notes())  # noqa: E731
+    return Dataset(chosen.name, chosen.classes, clips, loader, left_out=chosen.left_out, notes=notes)
 
 
 def annotation(record: Record, label: int) -> Annotation:
     """A record as a run knows it; the name of a clip that holds several samples ends in the onset, as its sample_id."""
     clip = record.sample_id.removeprefix(f"{record.dataset}/{record.subject}/")
-    return Annotation(record.dataset, record.subject, clip, label, _trimmed(record).frames)
+    return Annotation(record.dataset, record.subject, clip, label, record.frames)
 
 
 def origin(dataset: str, records: Sequence[Record], sheet: Path | None) -> str:
@@ -198,43 +204,3 @@ def check(apex: str, crop: str, size: int, repair: str) -> None:
     pick(dict.fromkeys(POLICIES), "data.repair", repair)
     if size < 1:
         raise InputError(f"size is {size} pixels; it must be 1 or more")
-
-
-def _reason(record: Record, exclude: Collection[str], repair: str) -> str:
-    """Why a clip can't be used; empty if it can."""
-    if record.sample_id in exclude:
-        return "named in exclude"
-    if not record.frames or record.onset_idx < 0:
-        return f"it has no frames from onset to offset ({', '.join(record.issues) or 'none in its folder'})"
-    return ", ".join(record.issues) if repair == "strict" else ""
-
-
-def _sound(record: Record) -> bool:
-    """Whether every frame of a clip can be decoded."""
-    try:
-        for path in _trimmed(record).frames:
-            frames.image(path)
-    except InputError:
-        return False
-    return True
-
-
-def _trimmed(record: Record) -> Record:
-    """The record with its frames from onset to offset only."""
-    first, last = record.onset_idx, record.offset_idx
-    return record._replace(
-        frames=record.frames[first : last + 1],
-        frame_numbers=record.frame_numbers[first : last + 1],
-        onset_idx=0,
-        apex_idx=None if record.apex_idx is None else record.apex_idx - first,
-        offset_idx=last - first,
-    )
-
-
-def _label(record: Record, scheme: schemes.Scheme) -> str:
-    objective = any(isinstance(each, int) for members in scheme.groups[record.dataset].values() for each in members)
-    return str(record.objective_class) if objective else record.emotion or "no label"
-
-
-def _first(records: Sequence[Record]) -> str:
-    return records[0].sample_id if records else "there is none"

@@ -185,16 +185,20 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
-def image(path: str) -> UInt8[np.ndarray, "h w 3"]:
+def image(path: str, content: bytes | None = None) -> UInt8[np.ndarray, "h w 3"]:
     """Decodes one frame as red, green, blue; a grey frame has three equal channels.
 
     The size is read from the file's header first, so that a small file that claims a huge image costs no memory.
+
+    Args:
+      path: of the file.
+      content: of the file, if it does not lie on this disk.
 
     Raises:
       InputError: the file is missing, cut short, damaged, above 50 million pixels, or no JPEG, PNG or BMP image.
     """
     try:
-        content = Path(path).read_bytes()
+        content = Path(path).read_bytes() if content is None else content
     except OSError as error:
         raise InputError(f"frame {path} can't be read: {error.strerror}.") from error
     try:

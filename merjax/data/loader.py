@@ -5,7 +5,7 @@ What was found of a clip, its face and its apex, is kept in memory for the next 
 
 import struct
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,10 +56,20 @@ class Loader:
         apex: name of the spotter for clips without a trusted apex.
         crop: how the face is found; "auto" is "none" for releases that are faces already.
         size: of the crops in pixels.
+        held: gives the content of a clip's files by their names, for clips that lie in a built data set; None for
+            files on disk.
     """
 
-    def __init__(self, records: Mapping[str, Record], *, apex: str, crop: str, size: int) -> None:
-        self.records, self.apex, self.crop, self.size = records, apex, crop, size
+    def __init__(
+        self,
+        records: Mapping[str, Record],
+        *,
+        apex: str,
+        crop: str,
+        size: int,
+        held: Callable[[Record], Mapping[str, bytes]] | None = None,
+    ) -> None:
+        self.records, self.apex, self.crop, self.size, self.held = records, apex, crop, size, held
         self.seen: dict[str, Seen] = {}
 
     def __call__(self, annotation: Annotation) -> Clip:
@@ -72,11 +82,12 @@ class Loader:
         before = self.seen.get(record.sample_id)
         region, issues = (before.region, before.issues) if before else (None, ())
         cut, broken = [], []
+        held = self.held(record) if self.held else {}
         for path in record.frames:
             try:
                 if region is None:
-                    region, issues = self.find(frames.image(path), record)
-                cut.append(face(path, region, self.size))
+                    region, issues = self.find(frames.image(path, held.get(path)), record)
+                cut.append(face(path, region, self.size, held.get(path)))
             except InputError:
                 broken.append(path)
         record = without(record, broken)
@@ -132,25 +143,25 @@ class Loader:
         return told
 
 
-def face(path: str, region: faces.Region, size: int) -> UInt8[np.ndarray, "size size 3"]:
+def face(path: str, region: faces.Region, size: int, content: bytes | None = None) -> UInt8[np.ndarray, "size size 3"]:
     """A region of one frame at size x size pixels.
 
     A JPEG file is decoded no larger than the crop needs, which takes half the time or less: its decoder can leave out
-    the finest detail. The crop differs from that of the whole frame by rounding.
+    the finest detail. The crop differs from that of the whole frame by rounding. Path and content as `frames.image`.
 
     Raises:
         InputError: as `frames.image`.
     """
     shrink = max(k for k in REDUCED if k == 1 or min(region.width, region.height) >= SPARE * k * size)
     if shrink == 1 or not path.lower().endswith((".jpg", ".jpeg")):
-        return faces.warp(frames.image(path)[None], region, size)[0]
+        return faces.warp(frames.image(path, content)[None], region, size)[0]
     try:
-        content = Path(path).read_bytes()
+        content = Path(path).read_bytes() if content is None else content
         height, width, complete = frames._header(content)
     except (OSError, struct.error, IndexError):
         complete = False
-    if not complete or not 0 < height * width <= frames.MAX_PIXELS:
-        return faces.warp(frames.image(path)[None], region, size)[0]  # which says what is wrong
+    if content is None or not complete or not 0 < height * width <= frames.MAX_PIXELS:
+        return faces.warp(frames.image(path, content)[None], region, size)[0]  # which says what is wrong
     image = cv2.imdecode(np.frombuffer(content, np.uint8), REDUCED[shrink])
     if image is None:
         raise InputError(f"frame {path} can't be read: it is damaged.")

@@ -144,7 +144,7 @@ def test_what_cannot_work_is_one_sentence(faulty, options, sentence):
     assert sentence in str(error.value)
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name not in ("synthetic", "flow_folder", "megc2019")])
+@pytest.mark.parametrize("name", LICENSED)
 def test_every_data_set_loads_clips_with_an_apex_among_their_frames(tmp_path, name):
     tree = TREES["casme3a" if name == "casme3" else name](tmp_path / "tree", faults=(), size=24, clips=6, subjects=2)
     dataset = read(tree, name, size=16, crop="none")
