@@ -31,14 +31,14 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"sub\d+", release)
-    subjects = {number: frames.subfolders(path) for number, path in frames.by_number(found.folders).items()}
+    folders = frames.clips(found.folders)
     clips = []
     for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
-        number, clip = sheets.serial(row.cells["subject"], row.where), sheets.text(row.cells["clip"])
+        number, clip = sheets.key(row)
         clips.append(
             record(
                 row.cells,
-                frames.read(subjects.get(number, {}).get(clip.casefold())),
+                frames.read(folders.get((number, clip.casefold()))),
                 dataset="casme",
                 release=found.name,
                 subject=f"sub{number:02}",

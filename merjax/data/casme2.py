@@ -46,16 +46,16 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"sub\d+", release)
-    subjects = {number: frames.subfolders(path) for number, path in frames.by_number(found.folders).items()}
+    folders = frames.clips(found.folders)
     rows = sheets.samples(sheets.find(root, SHEETS, sheet))
     objective = {} if "objective" in rows[0].cells else _objective_classes(root)
     clips = []
     for row in rows:
-        subject, clip = key = _key(row)
+        subject, clip = key = sheets.key(row)
         clips.append(
             record(
                 {"objective": objective.get(key)} | row.cells,
-                frames.read(subjects.get(subject, {}).get(clip.casefold())),
+                frames.read(folders.get((subject, clip.casefold()))),
                 dataset="casme2",
                 release=found.name,
                 subject=f"sub{subject:02}",
@@ -68,11 +68,7 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     return finished(clips, repair)
 
 
-def _key(row: sheets.Row) -> Key:
-    return sheets.serial(row.cells["subject"], row.where), sheets.text(row.cells["clip"])
-
-
 def _objective_classes(root: Path) -> dict[Key, object]:
     path = sheets.search(root, (OBJECTIVE,))
     rows = sheets.samples(path, required=("subject", "clip", "objective")) if path else []
-    return {_key(row): row.cells["objective"] for row in rows}
+    return {sheets.key(row): row.cells["objective"] for row in rows}

@@ -103,7 +103,7 @@ def records(
     for row in _rows(_sheet(chosen, places, sheet), chosen.pages):
         if not sheets.text(row.cells.get("expressiontype", "micro")).lower().startswith("micro"):
             continue
-        number, clip = sheets.serial(row.cells["subject"], row.where), sheets.text(row.cells["clip"])
+        number, clip = sheets.key(row)
         subject, onset = chosen.subject.format(number), sheets.whole(row.cells["onset"])
         known = KNOWN.get((subject, clip, onset), {})
         starts = _starts(onset, known) if packed else (None,)

@@ -33,7 +33,7 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     found = frames.release(root, RELEASES, r"sub\d+_\d+", release)
     clips = []
     for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
-        number, clip = sheets.serial(row.cells["subject"], row.where), sheets.text(row.cells["clip"])
+        number, clip = sheets.key(row)
         clips.append(
             record(
                 row.cells,

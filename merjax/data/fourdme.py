@@ -12,7 +12,6 @@ RELEASES = {
     "raw": ("gray_micro",),
 }
 SHEETS = ("4dme_labelling_micro*", "4dme*micro*")
-REQUIRED = {"subject", "clip", "onset"}
 
 
 def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
@@ -38,14 +37,14 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"s\d+", release)
-    subjects = {number: frames.subfolders(path) for number, path in frames.by_number(found.folders).items()}
+    folders = frames.clips(found.folders)
     clips = []
-    for row in _rows(sheets.find(root, SHEETS, sheet)):
-        number, clip = sheets.serial(row.cells["subject"], row.where), sheets.text(row.cells["clip"])
+    for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
+        number, clip = sheets.key(row)
         clips.append(
             record(
                 row.cells,
-                frames.read(subjects.get(number, {}).get(clip.casefold())),
+                frames.read(folders.get((number, clip.casefold()))),
                 dataset="4dme",
                 release=found.name,
                 subject=f"S{number:02}",
@@ -55,26 +54,3 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
             )
         )
     return finished(clips, repair)
-
-
-def _rows(path: Path) -> list[sheets.Row]:
-    """As `sheets.samples`, also for the version whose headers end with an apostrophe."""
-    lines = sheets.table(path)
-    for start, line in enumerate(lines[: sheets.HEADER_ROWS], start=1):
-        names = [_canonical(cell) for cell in line.cells]
-        if not any(sheets.text(cell).endswith("'") for cell in line.cells) or not set(names) >= REQUIRED:
-            continue
-        rows = []
-        for number, cells in lines[start:]:
-            row = {name: cell for name, cell in reversed(list(zip(names, cells, strict=False))) if name}
-            if not sheets.text(row.get("subject")):
-                break
-            if sheets.text(row.get("clip")):
-                rows.append(sheets.Row(f"{path} row {number}", number, row))
-        return rows
-    return sheets.samples(path)
-
-
-def _canonical(cell: object) -> str:
-    header = "".join(sheets.text(cell).lower().split()).rstrip("'")
-    return next((name for name, aliases in sheets.ALIASES.items() if header in aliases), header)

@@ -98,6 +98,11 @@ def by_number(folders: Mapping[str, str]) -> dict[int, str]:
     return numbered
 
 
+def clips(folders: Mapping[str, str]) -> dict[tuple[int, str], str]:
+    """Paths of the clips' folders in the subjects' folders, by the subject's number and the clip in lower case."""
+    return {(number, clip): path for number, at in by_number(folders).items() for clip, path in subfolders(at).items()}
+
+
 def release(root: Path, releases: Mapping[str, Sequence[str]], holds: str, asked: str = "") -> Release:
     """Finds a release: a folder with one of its names that holds the right kind of folders.
 

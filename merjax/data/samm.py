@@ -34,17 +34,17 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"\d{3}", release)
-    subjects = {serial: frames.subfolders(path) for serial, path in frames.by_number(found.folders).items()}
+    folders = frames.clips(found.folders)
     clips = []
     for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
-        number, clip = sheets.serial(row.cells["subject"], row.where), sheets.text(row.cells["clip"])
+        number, clip = sheets.key(row)
         subject = f"{number:03}"
         onset, apex = sheets.whole(row.cells.get("onset")), sheets.whole(row.cells.get("apex"))
         suspect = (subject, clip) in AT_ONSET and onset is not None and apex == onset + 1
         clips.append(
             record(
                 row.cells,
-                frames.read(subjects.get(number, {}).get(clip.casefold())),
+                frames.read(folders.get((number, clip.casefold()))),
                 dataset="samm",
                 release=found.name,
                 subject=subject,

@@ -15,9 +15,9 @@ import python_calamine
 from merjax.data import frames
 from merjax.types import InputError
 
-# Headers without blanks, in lower case. Every other column keeps its own header, written so.
+# Headers in lower case, without blanks and closing apostrophe. Every other column keeps its own header, written so.
 ALIASES = {
-    "subject": ("subject", "sub", "sub_id", "subid", "sub_id'"),
+    "subject": ("subject", "sub", "sub_id", "subid"),
     "clip": ("filename", "fold_name", "count", "seq"),
     "onset": ("onsetframe", "onset", "onsetf"),
     "apex": ("apexframe", "apex", "apexf1", "apexf"),
@@ -51,7 +51,7 @@ class Row(NamedTuple):
     Attributes:
         where: file and row number, for sentences.
         number: of the row, as a spreadsheet program shows it.
-        cells: by canonical name (the keys of ALIASES), or by header without blanks in lower case.
+        cells: by canonical name (the keys of ALIASES), or by header in lower case without blanks and apostrophe.
     """
 
     where: str
@@ -131,7 +131,7 @@ def samples(
 
 def _header(path: Path, lines: Sequence[Line], required: Sequence[str]) -> tuple[int, list[str]]:
     for index, line in enumerate(lines[:HEADER_ROWS]):
-        folded = ["".join(text(cell).lower().split()) for cell in line.cells]
+        folded = ["".join(text(cell).lower().split()).rstrip("'") for cell in line.cells]
         names = [_CANONICAL.get(name, name) for name in folded]
         if set(required) <= set(names):
             return index, names
@@ -249,6 +249,15 @@ def serial(cell: object, where: str) -> int:
     if match is None:
         raise InputError(f"{where}: subject '{text(cell)}' should end in a number.")
     return int(match[1])
+
+
+def key(row: Row) -> tuple[int, str]:
+    """The subject's number and the clip's name, which tell clips of most data sets apart.
+
+    Raises:
+      InputError: as `serial`.
+    """
+    return serial(row.cells["subject"], row.where), text(row.cells["clip"])
 
 
 def objective(cell: object) -> int | None:

@@ -123,7 +123,7 @@ def test_the_headers_of_all_data_sets_get_the_same_names(tmp_path, header):
     line = list(range(1, len(names) + 1))
     (row,) = cells(xlsx(tmp_path / "a.xlsx", [names, line]))
     assert set(sheets.ALIASES) <= set(row)
-    folded = {name.replace(" ", "").lower(): at for name, at in zip(names, line, strict=True) if name}
+    folded = {name.replace(" ", "").lower().rstrip("'"): at for name, at in zip(names, line, strict=True) if name}
     for canonical, aliases in sheets.ALIASES.items():
         assert row[canonical] in [folded[alias] for alias in aliases if alias in folded]
     assert None not in row
