@@ -53,8 +53,10 @@ def absolute(root: str | Path) -> Path:
     """The data set's folder as an absolute path.
 
     Raises:
-      InputError: it is missing, no folder or can't be listed.
+      InputError: none is given, or it is missing, no folder or can't be listed.
     """
+    if not str(root).strip():
+        raise InputError("No folder of a data set was given: name it with --config.data.root=FOLDER.")
     folder = Path(os.path.abspath(os.path.expanduser(root)))
     try:
         os.scandir(folder).close()

@@ -137,6 +137,12 @@ def test_a_release_that_is_not_there_is_described(tmp_path):
         frames.release(tmp_path, RELEASES, r"sub\d+", "video")
 
 
+@pytest.mark.parametrize("root", ["", " "])
+def test_without_a_root_the_folder_that_one_stands_in_is_not_read(root):
+    with pytest.raises(InputError, match=r"No folder of a data set was given: .*--config\.data\.root=FOLDER"):
+        frames.absolute(root)
+
+
 def test_the_root_must_be_a_folder(tmp_path, monkeypatch):
     touch(tmp_path, "file")
     monkeypatch.chdir(tmp_path)
