@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from merjax import loso, losses, parallel, train
+from merjax import loso, losses, optim, parallel, train
 from merjax.models import MODELS
 from merjax.types import Samples
 
@@ -78,10 +78,10 @@ def main() -> None:
     steps = -(-int(folds.train_mask.sum(1).max()) // BATCH)
 
     net = MODELS["ststnet"](classes=3)
-    tx = train.optimizer(name="adam", schedule="constant", lr=1e-3, weight_decay=0.0, steps=1)
+    tx = optim.optimizer(name="adam", schedule="constant", lr=1e-3, weight_decay=0.0, steps=1)
     how = parallel.strategy("auto")
     mesh = parallel.fold_mesh(how)
-    keys, rows = parallel.place(parallel.table((0,), folds, mesh), mesh, split=True)
+    keys, rows = parallel.place_rows(parallel.table((0,), folds), mesh)  # 52 rows: a multiple of 2 or 4 devices
     samples = Samples(jnp.asarray(x), jnp.asarray(label, jnp.int32), jnp.asarray(subject, jnp.int32))
     samples = parallel.place(samples, mesh, split=False)
     epoch = partial(

@@ -10,6 +10,9 @@
 --config.<field>=<value>  changes one field of it; `merjax train --help` lists all
 --workdir=FOLDER          train: where results go, by default runs/<config>-<time>; the same command with the same
                           folder goes on after an interruption
+--resume=false            train: begins anew in a folder that holds a run
+--distributed=auto        train: one of several processes, found by SLURM, a TPU pod or Open MPI; elsewhere
+                          --distributed=HOST:PORT,COUNT,NUMBER with the address of process 0: see docs/scaling.md
 --out=FILE                inputs: the picture, by default inputs.svg; build: the folder to write in
 --beam=RUNNER             build: as an Apache Beam pipeline, such as DirectRunner
 --html=FILE --json=FILE --faces=FILE.png
@@ -19,6 +22,7 @@
 
 import inspect
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -30,7 +34,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from merjax import cache, main, report
+from merjax import cache, loop, main, parallel, report
 from merjax.config import check, check_fields, default, recipe
 from merjax.data import LICENSED, built, describe
 from merjax.data.recognise import recognise
@@ -73,6 +77,8 @@ def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, str, list[st
         else:
             config = config_flags.DEFINE_config_dict("config", default(), "the experiment")
         flags.DEFINE_string("workdir", "", "the run's folder; by default runs/<config>-<time>")
+        flags.DEFINE_bool("resume", True, "go on with the run that the folder holds")
+        flags.DEFINE_string("distributed", "", "see above")
         flags.DEFINE_string("out", "inputs.svg", "the picture to write")
         flags.DEFINE_bool("debug", False, "show the traceback of an error")
         words = flags.FLAGS(argv)[1:]
@@ -91,12 +97,20 @@ def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, str, list[st
 def train(argv: list[str]) -> None:
     """Trains and scores an experiment, prints its scores."""
     config, name, _ = parse(argv)
+    if flags.FLAGS.distributed:
+        if not flags.FLAGS.workdir:
+            raise InputError("--distributed needs --workdir=FOLDER, which all processes can write in")
+        parallel.join(flags.FLAGS.distributed)
     workdir = Path(flags.FLAGS.workdir or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
-        print(report.summary(main.run(config, workdir), workdir))
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; the same command with --workdir={workdir} goes on from its last save", file=sys.stderr)
-        sys.exit(130)
+        scores = main.run(config, workdir, resume=flags.FLAGS.resume)
+    except (KeyboardInterrupt, loop.Interruption) as error:
+        number = error.number if isinstance(error, loop.Interruption) else signal.SIGINT
+        saved = str(error) if isinstance(error, loop.Interruption) else "interrupted"
+        print(f"\n{saved}; the same command with --workdir={workdir} goes on", file=sys.stderr)
+        sys.exit(128 + number)
+    if scores:
+        print(report.summary(scores, workdir))
 
 
 def make_inputs(argv: list[str]) -> None:
@@ -162,10 +176,7 @@ def tell(argv: list[str]) -> None:
     }
     for name, path in outputs.items():
         if path:
-            try:
-                written[name](path)
-            except OSError as error:
-                raise InputError(f"--{name}={path} can't be written: {error.strerror}") from error
+            written[name](path)
             print(f"{name} in {path}")
 
 
@@ -268,6 +279,9 @@ def answer(story: Callable[[list[str]], None]) -> None:
     # Every core is a device of its own, so that folds run side by side.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     jax.config.update("jax_num_cpu_devices", cores)
+    place = cache.folder()
+    if place and not jax.config.values["jax_compilation_cache_dir"]:  # a program is compiled once for all runs
+        jax.config.update("jax_compilation_cache_dir", str(place / "jax"))
     try:
         story(sys.argv)
     except InputError as error:

@@ -8,6 +8,7 @@ command line. `main` is the only reader.
 import dataclasses
 import inspect
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from merjax.models import MODELS
 from merjax.ops import INPUTS
 from merjax.ops.edit import edit
 from merjax.ops.optical_flow import FLOWS
+from merjax.optim import DECAYED
 from merjax.prepare import FLOW_NAMES, PHASES, Recipe, can_give, traced
 from merjax.report import SELECT
-from merjax.train import DECAYED
+from merjax.train import PRECISIONS
 from merjax.types import InputError, pick
 
 STREAMS = {1: "one stream", 2: "two streams"}
@@ -70,7 +72,11 @@ def default() -> ConfigDict:
                 "degrees": 0.0,  # rotation
                 "brightness": 0.0,  # of images; flow has none
                 "contrast": 0.0,
-                "over_folds": "auto",
+                "precision": "float32",  # of what the network computes; or "bfloat16"
+                "remat": False,  # compute the network again for the gradient: less memory, more time
+                "accumulate": 1,  # parts of a batch, one after another, that make a step: less memory
+                "over_folds": "auto",  # how folds share devices, see docs/scaling.md
+                "chunk": 0,  # rows (a fold under a seed) in memory at once; 0 for as many as fit
                 "select": "last",  # "last" epoch; or "test": chosen on the test subject, to compare with published code
                 "save_seconds": 60.0,  # between checkpoints
             },
@@ -176,6 +182,11 @@ def check(config: ConfigDict) -> None:
     ):
         if value < 1:
             raise InputError(f"{field} is {value}; it must be at least 1")
+    pick(PRECISIONS, "train.precision", config.train.precision)
+    if config.train.accumulate < 1 or config.train.batch % config.train.accumulate:
+        raise InputError(
+            f"train.accumulate is {config.train.accumulate}; it must divide train.batch, which is {config.train.batch}"
+        )
     for field in ("average", "warmup"):
         if not 0 <= config.train[field] < 1:
             raise InputError(f"train.{field} is {config.train[field]}; it must be at least 0 and below 1")
@@ -206,22 +217,35 @@ def check(config: ConfigDict) -> None:
         )
 
 
-def claim(workdir: Path, config: dict) -> None:
+FREE = ("train.save_seconds", "train.chunk", "report.gallery")  # fields that change no number of a run
+
+
+def claim(workdir: Path, config: dict, *, resume: bool) -> None:
     """Makes the run's folder and writes its config there; a run that has saved nothing yet is begun anew.
+
+    Args:
+        workdir: the run's folder.
+        config: from `relevant`.
+        resume: keeps what is saved there; else it is removed.
 
     Raises:
         InputError: the folder can't be made, or holds a run of another config; then the message names the fields that
             differ.
     """
-    path = workdir / "config.json"
-    if path.exists() and (workdir / "checkpoints").exists():
+    path, saved = workdir / "config.json", workdir / "checkpoints"
+    if path.exists() and saved.exists() and resume:
         before, now = flat(json.loads(path.read_text())), flat(json.loads(json.dumps(config)))
-        changed = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
+        changed = [name for name in sorted(before | now) if before.get(name) != now.get(name) and name not in FREE]
         if changed:
             fields = "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in changed)
-            raise InputError(f"{workdir} holds a run of another config ({fields}); give another --workdir")
+            raise InputError(
+                f"{workdir} holds a run of another config ({fields}); give another --workdir, or --resume=false to "
+                "begin anew there"
+            )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
+        if saved.exists() and not resume:
+            shutil.rmtree(saved)
     except OSError as error:
         raise InputError(f"--workdir={workdir} can't be made a folder: {error.strerror}") from error
     write_json(path, config)

@@ -10,12 +10,22 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from merjax.types import InputError
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file by rename."""
+    """Writes a file by rename.
+
+    Raises:
+        InputError: it can't be written, as on a full disk.
+    """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path} can't be written: {error.strerror}; what stood there before is whole") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,10 +4,11 @@ import time
 from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from merjax import loop, loso, parallel, report, train
+from merjax import look, loop, loso, optim, parallel, report
 from merjax.config import check, claim, recipe, relevant
 from merjax.data import DATASETS
 from merjax.losses import LOSSES
@@ -15,21 +16,23 @@ from merjax.models import MODELS, pretrained
 from merjax.ops import INPUTS
 from merjax.ops.augment import flip, random_augment, through_hsv
 from merjax.prepare import prepare, subjects_of
-from merjax.types import Dataset
+from merjax.types import Dataset, Rows
 
 
-def run(config: ConfigDict, workdir: Path) -> dict:
+def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
     """Trains and scores one experiment; a run of the same config that was cut off in `workdir` goes on from there.
 
     Args:
         config: see `config.default`.
-        workdir: the run's folder; made if absent.
+        workdir: the run's folder; made if absent. Several processes of one run share it.
+        resume: goes on from what is saved there; else begins anew.
 
     Returns:
-        The content of scores.json.
+        The content of scores.json; nothing in processes other than the first.
 
     Raises:
         InputError: something in the config or the data is wrong.
+        Interruption: the run was asked to end, and is saved.
     """
     started = time.perf_counter()
     check(config)
@@ -37,7 +40,8 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     dataset = read(config)
     subject, names = subjects_of(dataset)
     folds = loso.folds(np.array([clip.label for clip in dataset.clips]), subject)
-    claim(workdir, relevant(config))
+    if jax.process_index() == 0:
+        claim(workdir, relevant(config), resume=resume)
 
     samples = prepare(dataset, recipe(config))
     net = MODELS[config.model.name](classes=len(dataset.classes), **config.model[config.model.name])
@@ -45,9 +49,9 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     start, told = None, list[str]()
     if config.model.pretrained:
         start, told = pretrained.start(net, samples.x.shape[1:], config.model.pretrained)
-        print("\n".join(told), flush=True)
+        loop.say("\n".join(told))
     given = pretrained.given(start) if start else frozenset()
-    tx = train.optimizer(
+    tx = optim.optimizer(
         name=settings.optimizer,
         schedule=settings.schedule,
         lr=settings.lr,
@@ -60,46 +64,51 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         slow_factor=settings.pretrained_lr,
     )
     lift = through_hsv if made_by.kind == "colours" else lambda change: change
-    epoch = partial(
-        train.epoch,
-        net=net,
-        tx=tx,
-        loss=partial(LOSSES[settings.loss], **settings[settings.loss]),
-        augment=lift(
-            partial(
-                random_augment,
-                vector=made_by.kind != "image",
-                flips=settings.flips,
-                shifts=settings.shifts,
-                degrees=settings.degrees,
-                brightness=settings.brightness,
-                contrast=settings.contrast,
-            )
-        ),
-        mirror=lift(partial(flip, vector=made_by.kind != "image")) if settings.flips else None,
-        weight_power=settings.class_weight,
-        batch=settings.batch,
-        epoch_steps=epoch_steps,
-        average=settings.average,
-    )
-    seeds = tuple(range(config.seed, config.seed + config.seeds))
-    curves, states, compile_seconds = loop.train_all(
-        folds,
-        samples,
-        seeds,
-        net=net,
-        tx=tx,
-        epoch=epoch,
+    job = loop.Job(
+        net,
+        tx,
+        {
+            "loss": partial(LOSSES[settings.loss], **settings[settings.loss]),
+            "augment": lift(
+                partial(
+                    random_augment,
+                    vector=made_by.kind != "image",
+                    flips=settings.flips,
+                    shifts=settings.shifts,
+                    degrees=settings.degrees,
+                    brightness=settings.brightness,
+                    contrast=settings.contrast,
+                )
+            ),
+            "mirror": lift(partial(flip, vector=made_by.kind != "image")) if settings.flips else None,
+            "weight_power": settings.class_weight,
+            "batch": settings.batch,
+            "epoch_steps": epoch_steps,
+            "precision": settings.precision,
+            "remat": settings.remat,
+            "accumulate": settings.accumulate,
+        },
         epochs=settings.epochs,
         average=settings.average,
-        how=parallel.strategy(settings.over_folds),
-        folder=workdir / "checkpoints",
-        save_seconds=settings.save_seconds,
         start=start,
     )
-    outcome = report.gather(curves, folds, dataset, subject, names, seeds)
+    seeds = tuple(range(config.seed, config.seed + config.seeds))
+    rows = parallel.table(seeds, folds)
+    how, chunk, planned = loop.plan(job, rows, samples, settings.over_folds, settings.chunk)
+    trained = loop.train_all(
+        rows,
+        samples,
+        job,
+        how=how,
+        chunk=chunk,
+        folder=workdir / "checkpoints",
+        save_seconds=settings.save_seconds,
+    )
+    outcome = report.gather(trained.curves, folds, dataset, subject, names, seeds)
     clips = report.shown(outcome, config.report.gallery)
-    looks = loop.look(states, folds, samples, clips, report.explained(outcome, clips), net=net)
+    looks = look.look(trained.network, folds, samples, clips, report.explained(outcome, clips), net=net)
+    if jax.process_index() > 0:
+        return {}
     return report.write(
         workdir,
         outcome,
@@ -110,15 +119,24 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         looks=dict(zip(clips.tolist(), looks, strict=True)),
         facts={
             "wall_seconds": time.perf_counter() - started,
-            "compile_seconds": compile_seconds,
+            "compile_seconds": trained.compile_seconds,
+            "plan": planned,
             "notes": [
                 *dataset.notes(),
                 *told,
+                *(sentence(rows, row, epoch, names) for row, epoch in trained.stopped.items()),
                 *loso.remarks(np.asarray(samples.label), subject, dataset.classes, names),
             ],
             "left_out": list(dataset.left_out),
         },
     )
+
+
+def sentence(rows: Rows, row: int, epoch: int, names: list[str]) -> str:
+    """What is told of a training that stopped."""
+    who = f"The fold that leaves {names[rows.fold.subject[row]]} out, under seed {rows.seed[row]},"
+    kept = f"its network after epoch {epoch - 1}" if epoch > 1 else "its untrained network"
+    return f"{who} met numbers that are not finite in epoch {epoch} and stopped: {kept} was tested."
 
 
 def read(config: ConfigDict) -> Dataset:

@@ -15,7 +15,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from merjax.losses import class_weights
-from merjax.types import Curves, Fold, Samples, State, pick
+from merjax.types import Curves, Fold, Samples, State
 
 
 class Stream(IntEnum):
@@ -27,19 +27,7 @@ class Stream(IntEnum):
     DROPOUT = 3
 
 
-SCHEDULES: dict[str, Callable[[float, int, float], optax.Schedule]] = {
-    "constant": lambda lr, steps, warmup: optax.constant_schedule(lr),
-    "cosine": lambda lr, steps, warmup: optax.warmup_cosine_decay_schedule(0.0, lr, int(warmup * steps), steps),
-    "onecycle": lambda lr, steps, warmup: optax.cosine_onecycle_schedule(steps, lr),
-}
-OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
-    "adam": lambda schedule, decay, mask: optax.chain(optax.add_decayed_weights(decay, mask), optax.adam(schedule)),
-    "adamw": lambda schedule, decay, mask: optax.adamw(schedule, weight_decay=decay, mask=mask),
-}
-DECAYED: dict[str, Callable[[PyTree], PyTree] | None] = {
-    "all": None,
-    "kernels": lambda params: jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params),
-}
+PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def init(
@@ -100,6 +88,56 @@ def averaged(average: PyTree, now: PyTree, step: Int[Array, ""], decay: float) -
     return optax.incremental_update(now, average, (1.0 - decay) / (1.0 - decay ** (step + 1.0)))
 
 
+def rounded(tree: PyTree, precision: str) -> PyTree:
+    """Arrays of floats in the type that a network computes in."""
+    return jax.tree.map(lambda a: a.astype(PRECISIONS[precision]), tree)
+
+
+def applied(net: nn.Module, precision: str, remat: bool) -> Callable[..., tuple[Float[Array, "b k"], PyTree]]:
+    """A network in training as a function of variables, a batch and keys: logits, and the batch statistics that change.
+
+    Args:
+        net: the network.
+        precision: see `fit`.
+        remat: see `fit`.
+    """
+
+    def apply(variables: PyTree, x: Float[Array, "b p h w c"], rngs: dict) -> tuple[Float[Array, "b k"], PyTree]:
+        given = variables | {"params": rounded(variables["params"], precision)}
+        logits, changed = net.apply(given, rounded(x, precision), train=True, rngs=rngs, mutable=["batch_stats"])
+        return logits.astype(jnp.float32), changed
+
+    return jax.checkpoint(apply) if remat else apply
+
+
+def by_parts(
+    objective: Callable[..., tuple], state: State, parts: int, x: Float[Array, "b p h w c"], label: Int[Array, " b"]
+) -> tuple[Float[Array, ""], Float[Array, "b k"], PyTree, PyTree]:
+    """Loss, logits, batch statistics and mean gradient of a batch, of which a part after another is in memory.
+
+    Args:
+        objective: objective(params, batch_stats, number of the part, x, label): loss, and logits and batch statistics.
+        state: where training stands.
+        parts: must divide b.
+        x: the batch.
+        label: its classes.
+    """
+    grad = jax.value_and_grad(objective, has_aux=True)
+    if parts == 1:
+        (value, (logits, stats)), gradient = grad(state.params, state.batch_stats, jnp.zeros((), jnp.int32), x, label)
+        return value, logits, stats, gradient
+
+    def add(carry: tuple, part: tuple) -> tuple[tuple, tuple]:
+        stats, total = carry
+        (value, (logits, stats)), gradient = grad(state.params, stats, *part)
+        return (stats, jax.tree.map(jnp.add, total, gradient)), (value, logits)
+
+    split = jax.tree.map(lambda a: a.reshape(parts, -1, *a.shape[1:]), (x, label))
+    zero = jax.tree.map(jnp.zeros_like, state.params)
+    (stats, total), (values, logits) = jax.lax.scan(add, (state.batch_stats, zero), (jnp.arange(parts), *split))
+    return values.mean(), logits.reshape(-1, logits.shape[-1]), stats, jax.tree.map(lambda a: a / parts, total)
+
+
 def fit(
     key: Key[Array, ""],
     state: State,
@@ -115,6 +153,9 @@ def fit(
     epoch_steps: int,
     steps: int,
     average: float = 0.0,
+    precision: str = "float32",
+    remat: bool = False,
+    accumulate: int = 1,
 ) -> tuple[State, Float[Array, "steps 2"]]:
     """Trains one fold for some steps, from wherever its state stands.
 
@@ -132,6 +173,11 @@ def fit(
         epoch_steps: steps per epoch.
         steps: steps to go.
         average: decay of the average that `evaluate` then takes in place of the weights, see `averaged`; 0 for none.
+        precision: of what the network computes, see `PRECISIONS`; weights, moments, batch statistics and loss stay in
+            float32.
+        remat: computes the network again for the gradient, which keeps its maps out of memory.
+        accumulate: parts of a batch, one after another, whose mean gradient makes a step; it must divide `batch`.
+            Batch statistics are then those of the parts.
 
     Returns:
         The new state, and loss and accuracy of every step.
@@ -141,22 +187,22 @@ def fit(
         jax.random.fold_in(key, stream) for stream in (Stream.ORDER, Stream.AUGMENT, Stream.DROPOUT)
     )
 
+    apply = applied(net, precision, remat)
+
     def step(state: State, _: None) -> tuple[State, Float[Array, "2"]]:
         rows = batch_rows(order_key, state.step, fold, batch, epoch_steps)
         keys = jax.random.split(jax.random.fold_in(augment_key, state.step), batch)
         x, label = jax.vmap(augment)(keys, samples.x[rows]), samples.label[rows]
 
-        def objective(params: dict) -> tuple[Float[Array, ""], tuple[Float[Array, "batch k"], dict]]:
-            logits, changed = net.apply(
-                {"params": params, "batch_stats": state.batch_stats},
-                x,
-                train=True,
-                rngs={"dropout": jax.random.fold_in(dropout_key, state.step)},
-                mutable=["batch_stats"],
-            )
+        dropout = jax.random.fold_in(dropout_key, state.step)
+
+        def objective(params: PyTree, stats: PyTree, number: Int[Array, ""], x: Array, label: Array) -> tuple:
+            # A batch in one part draws as ever.
+            rngs = {"dropout": dropout if accumulate == 1 else jax.random.fold_in(dropout, number)}
+            logits, changed = apply({"params": params, "batch_stats": stats}, x, rngs)
             return loss(logits, label, weights), (logits, changed.get("batch_stats", {}))
 
-        (value, (logits, stats)), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
+        value, logits, stats, gradient = by_parts(objective, state, accumulate, x, label)
         updates, opt = tx.update(gradient, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         now = {"params": params, "batch_stats": stats}
@@ -167,6 +213,11 @@ def fit(
     return jax.lax.scan(step, state, length=steps)
 
 
+def tested(state: State) -> dict[str, PyTree]:
+    """The variables that a state is tested with: its average where it keeps one, else its weights."""
+    return dict(state.average) or {"params": state.params, "batch_stats": state.batch_stats}
+
+
 def evaluate(
     state: State,
     fold: Fold,
@@ -174,6 +225,7 @@ def evaluate(
     *,
     net: nn.Module,
     mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None = None,
+    precision: str = "float32",
 ) -> Float[Array, "e k"]:
     """Class probabilities of a fold's test rows; rows of padding hold nothing of use.
 
@@ -183,11 +235,14 @@ def evaluate(
         samples: all clips.
         net: the network.
         mirror: where given, the probabilities of each clip and its mirror image are averaged.
+        precision: see `fit`.
     """
-    variables = state.average or {"params": state.params, "batch_stats": state.batch_stats}
+    variables = tested(state)
+    variables |= {"params": rounded(variables["params"], precision)}
 
     def probability(x: Float[Array, "e p h w c"]) -> Float[Array, "e k"]:
-        return jax.nn.softmax(jnp.asarray(net.apply(variables, x, train=False)))
+        logits = jnp.asarray(net.apply(variables, rounded(x, precision), train=False))
+        return jax.nn.softmax(logits.astype(jnp.float32))
 
     x = samples.x[fold.test]
     if mirror is None:
@@ -204,9 +259,13 @@ def epoch(
     net: nn.Module,
     mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None,
     epoch_steps: int,
+    precision: str = "float32",
     **recipe: Any,
 ) -> tuple[State, Curves]:
     """One epoch of `fit`, then `evaluate`: the unit that is compiled, lifted over folds and repeated.
+
+    An epoch that ends in numbers that are not finite leaves no trace but its loss: the state before it stays, and every
+    later epoch ends in the same way, since it begins in the same way. So one fold's fault stops that fold alone.
 
     Args:
         key: the fold's key, the same in every call.
@@ -216,58 +275,52 @@ def epoch(
         net: the network.
         mirror: see `evaluate`.
         epoch_steps: steps per epoch.
+        precision: see `fit`.
         **recipe: the other arguments of `fit`.
     """
-    state, steps = fit(key, state, fold, samples, net=net, epoch_steps=epoch_steps, steps=epoch_steps, **recipe)
-    loss, accuracy = steps.mean(0)
-    return state, Curves(loss, accuracy, evaluate(state, fold, samples, net=net, mirror=mirror))
+    after, steps = fit(
+        key,
+        state,
+        fold,
+        samples,
+        net=net,
+        epoch_steps=epoch_steps,
+        steps=epoch_steps,
+        precision=precision,
+        **recipe,
+    )
+    return finish(state, after, steps, fold, samples, net=net, mirror=mirror, precision=precision)
 
 
-def optimizer(
+def finish(
+    before: State,
+    after: State,
+    steps: Float[Array, "steps 2"],
+    fold: Fold,
+    samples: Samples,
     *,
-    name: str,
-    schedule: str,
-    lr: float,
-    weight_decay: float,
-    steps: int,
-    decay: str = "all",
-    warmup: float = 0.05,
-    clip: float = 0.0,
-    slow: Callable[[tuple[str, ...]], bool] = lambda path: False,
-    slow_factor: float = 1.0,
-) -> optax.GradientTransformation:
-    """An optimiser with its learning-rate schedule.
+    net: nn.Module,
+    mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None,
+    precision: str = "float32",
+) -> tuple[State, Curves]:
+    """The end of an epoch: its state, or the one before it with a loss of NaN where something is not finite; the test.
 
     Args:
-        name: one of `OPTIMIZERS`; "adam" adds the decay to the gradient (L2), "adamw" decouples it.
-        schedule: one of `SCHEDULES`.
-        lr: peak learning rate.
-        weight_decay: 0 for none.
-        steps: length of the schedule.
-        decay: one of `DECAYED`: "all" parameters, or "kernels" alone and neither biases, nor scales of norms, nor
-            embeddings of positions and class, as is usual for residual networks and ViT (Goyal et al. 2017 for norms,
-            He et al. 2019 for biases too; timm's ViT for embeddings).
-        warmup: share of the steps in which the rate of "cosine" rises from 0; OUR CHOICE 0.05.
-        clip: largest norm of the whole gradient; 0 for no limit.
-        slow: tells by the path of a parameter whether it learns more slowly, as pretrained ones may.
-        slow_factor: of the learning rate of those; 0 freezes them.
-
-    Raises:
-        InputError: an unknown name.
+        before: state before the epoch.
+        after: state after its last step.
+        steps: loss and accuracy of its steps.
+        fold: the split.
+        samples: all clips.
+        net: the network.
+        mirror: see `evaluate`.
+        precision: see `fit`.
     """
-    make = pick(OPTIMIZERS, "train.optimizer", name)
-    rate = pick(SCHEDULES, "train.schedule", schedule)(lr, steps, warmup)
-    parts = [make(rate, weight_decay, pick(DECAYED, "train.decay", decay))]
-    if clip > 0:
-        parts.insert(0, optax.clip_by_global_norm(clip))
-    if slow_factor != 1:
-
-        def is_slow(params: PyTree) -> PyTree:
-            names = jax.tree_util.tree_map_with_path(lambda path, _: tuple(key.key for key in path), params)
-            return jax.tree.map(slow, names, is_leaf=lambda leaf: isinstance(leaf, tuple))
-
-        parts.append(optax.masked(optax.scale(slow_factor), is_slow))
-    return optax.chain(*parts) if len(parts) > 1 else parts[0]
+    loss, accuracy = steps.mean(0)
+    floats = [a for a in jax.tree.leaves(after) if jnp.issubdtype(a.dtype, jnp.floating)]
+    finite = jnp.stack([jnp.isfinite(a).all() for a in (loss, *floats)]).all()
+    state = jax.tree.map(lambda old, new: jnp.where(finite, new, old), before, after)
+    probability = evaluate(state, fold, samples, net=net, mirror=mirror, precision=precision)
+    return state, Curves(jnp.where(finite, loss, jnp.nan), accuracy, probability)
 
 
 def begin_from(states: State, variables: PyTree) -> State:

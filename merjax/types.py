@@ -86,6 +86,14 @@ class Fold(NamedTuple):
     test_mask: Bool[Host, " e"]
 
 
+class Rows(NamedTuple):
+    """The trainings of a run, stacked over a leading axis of rows, in host memory."""
+
+    seed: Int[np.ndarray, " r"]
+    inner: Bool[np.ndarray, " r"]  # tests subjects of the training fold too, to choose an epoch by them
+    fold: Fold
+
+
 class State(NamedTuple):
     """All that training changes. Stacked over folds it is the checkpoint."""
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from merjax import config, loso, losses, train
+from merjax import config, loso, losses, optim, train
 from merjax.models import MODELS
 from merjax.ops import INPUTS
 from merjax.prepare import traced
@@ -47,7 +47,7 @@ def epoch_of(network, shape):
     net = MODELS[network](classes=3, **SMALL.get(network, {}))
     n = 12
     fold = jax.tree.map(lambda a: a[0], loso.folds(np.arange(n) % 3, np.arange(n) // 4))
-    tx = train.optimizer(name="adamw", schedule="onecycle", lr=1e-2, weight_decay=1e-2, steps=4)
+    tx = optim.optimizer(name="adamw", schedule="onecycle", lr=1e-2, weight_decay=1e-2, steps=4)
     numbers = jax.ShapeDtypeStruct((n,), jnp.int32)
     samples = Samples(jax.ShapeDtypeStruct((n, *shape), jnp.float32), numbers, numbers)
     init = partial(train.init, net=net, tx=tx, average=0.9)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 
-from merjax import config, loso, losses, parallel, train
+from merjax import config, loso, losses, optim, parallel, train
 from merjax.data import DATASETS
 from merjax.models import MODELS
 from merjax.ops import INPUTS
@@ -42,7 +42,7 @@ def test_a_config_states_its_source_command_and_cost_and_is_traced_whole(path):
     folds = loso.folds(np.arange(n) % 3, np.arange(n) // 4)
     net = MODELS[c.model.name](classes=3, **c.model[c.model.name])
     t = c.train
-    tx = train.optimizer(
+    tx = optim.optimizer(
         name=t.optimizer, schedule=t.schedule, lr=t.lr, weight_decay=t.weight_decay, steps=9 * t.epochs
     )
     epoch = partial(
@@ -57,7 +57,7 @@ def test_a_config_states_its_source_command_and_cost_and_is_traced_whole(path):
         epoch_steps=9,
     )
     mesh = parallel.fold_mesh("map")
-    keys, rows = parallel.table((0, 1), folds, mesh)
+    keys, rows = parallel.place_rows(parallel.table((0, 1), folds), mesh)
     init = parallel.over_folds(partial(train.init, net=net, tx=tx), "map", mesh)
     samples = Samples(x, numbers, numbers)
     states = jax.eval_shape(init, keys, rows, samples)

@@ -1,42 +1,179 @@
-"""Looking inside after a run: every clip is looked at by the network that was tested on it."""
+"""All rows of a run: every way of training them gives the same, in one go or in several."""
 
-from functools import partial
+import os
+import signal
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from merjax import loop, loso, parallel, train
-from merjax.models import MODELS, inside
-from merjax.types import Samples
+from merjax import loop, loso, losses, optim, parallel
+from merjax.models import MODELS
+from merjax.types import InputError, Samples
+
+EPOCHS, SUBJECTS = 3, 5
 
 
-@pytest.mark.parametrize(("how", "averaged"), [("map", False), ("map", True), ("vmap", False), ("shard_map", False)])
-def test_a_clip_is_looked_at_by_the_network_that_was_tested_on_it(rng, how, averaged):
-    """Against each fold's own state by hand; of two seeds the first counts."""
-    subject = np.array([3, 3, 5, 5, 8, 8, 8, 9, 9, 11], np.int32)
-    label = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1], np.int32)
-    x = jnp.asarray(rng.normal(size=(10, 1, 28, 28, 3)).astype(np.float32))
-    samples = Samples(x, jnp.asarray(label), jnp.asarray(subject))
-    folds = loso.folds(label, subject)
-    net = MODELS["ststnet"](classes=2)
-    tx = train.optimizer(name="adam", schedule="constant", lr=1.0, weight_decay=0.0, steps=1)
-    mesh = parallel.fold_mesh(how)
-    keys, rows = parallel.place(parallel.table((0, 1), folds, mesh), mesh, split=True)
-    init = parallel.over_folds(partial(train.init, net=net, tx=tx), how, mesh)
-    states = jax.jit(init)(keys, rows, parallel.place(samples, mesh, split=False))
-    if averaged:  # then the average is what was tested
-        half = jax.tree.map(lambda a: a / 2, {"params": states.params, "batch_stats": states.batch_stats})
-        states = states._replace(average=half)
-    clips, classes = np.array([9, 2, 6]), np.array([[0, 1], [1, 1], [0, 0]])
-    by_hand = jax.jit(partial(inside.grad_cam, net))
-    looks = loop.look(states, folds, samples, clips, classes, net=net)
-    for clip, asked, seen in zip(clips, classes, looks, strict=True):
-        fold = sorted(set(subject.tolist())).index(subject[clip])
-        own = jax.tree.map(lambda a: np.asarray(a)[fold], states)  # noqa: B023
-        variables = own.average or {"params": own.params, "batch_stats": own.batch_stats}
-        right = by_hand(variables, x[clip : clip + 1], asked[None])["stream_1"][0]
-        np.testing.assert_allclose(seen.cams["stream_1"], right, rtol=1e-3, atol=1e-6)
-        assert right.max() > 0
-    assert not np.allclose(looks[1].cams["stream_1"][0], looks[2].cams["stream_1"][0])
+@cache
+def clips():
+    n = 12
+    x = np.random.default_rng(0).normal(size=(n, 1, 28, 28, 3)).astype(np.float32)
+    label, subject = (np.arange(n) % 3).astype(np.int32), np.repeat(np.arange(SUBJECTS), 3)[:n].astype(np.int32)
+    return Samples(jnp.asarray(x), jnp.asarray(label), jnp.asarray(subject))
+
+
+def job(epochs=EPOCHS, **recipe):
+    usual = {
+        "loss": losses.cross_entropy,
+        "augment": lambda key, x: x + 0.01 * jax.random.normal(key, x.shape),
+        "mirror": None,
+        "weight_power": 0.5,
+        "batch": 4,
+        "epoch_steps": 2,
+        "precision": "float32",
+        "remat": False,
+        "accumulate": 1,
+    }
+    tx = optim.optimizer(name="adamw", schedule="onecycle", lr=1e-2, weight_decay=1e-2, steps=2 * EPOCHS)
+    return loop.Job(MODELS["ststnet"](classes=3), tx, usual | recipe, epochs, average=0.5)
+
+
+def table(samples=None):
+    samples = samples or clips()
+    folds = loso.folds(np.asarray(samples.label), np.asarray(samples.subject))
+    return parallel.table((0,), folds)
+
+
+def trained(folder, how="map", chunk=4, one=None, samples=None, save_seconds=1e9):
+    samples = samples or clips()
+    return loop.train_all(
+        table(samples), samples, one or job(), how=how, chunk=chunk, folder=folder, save_seconds=save_seconds
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Four rows in one part, on one device."""
+    return trained(tmp_path_factory.mktemp("whole"))
+
+
+def assert_same(one, other, **tolerance):
+    """Curves and networks, to the bit without a tolerance."""
+    each = [
+        jax.tree.leaves((run.curves, [run.network(row) for row in range(len(table().seed))])) for run in (one, other)
+    ]
+    for a, b in zip(*each, strict=True):
+        if tolerance:
+            np.testing.assert_allclose(a, b, **tolerance)
+        else:
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("how", "chunk"), [("map", 1), ("map", 3), ("shard_map", 4)])
+def test_parts_and_devices_change_no_bit(tmp_path, whole, how, chunk):
+    assert_same(trained(tmp_path, how, chunk), whole)
+
+
+@pytest.mark.parametrize(("how", "chunk"), [("vmap", 2), ("shard_vmap", 4), ("steps", 1)])
+def test_programs_that_compile_differently_agree_within_rounding(tmp_path, whole, how, chunk):
+    assert_same(trained(tmp_path, how, chunk), whole, atol=2e-4, rtol=1e-3)
+
+
+def test_parts_of_a_batch_make_the_gradient_of_the_whole(tmp_path, whole):
+    """Without dropout, whose masks differ, and with statistics of a group, which no part changes."""
+    net = MODELS["fmanet"](classes=3, width=4, blocks=(1, 1), stem="small", norm="group", dropout=0.0)
+    x = jnp.concatenate([clips().x, clips().x[:, :, ::-1]], axis=1)
+    one, four = (
+        trained(tmp_path / str(parts), one=job(accumulate=parts)._replace(net=net), samples=clips()._replace(x=x))
+        for parts in (1, 4)
+    )
+    np.testing.assert_allclose(one.curves.probability, four.curves.probability, atol=1e-5)
+
+
+def test_computing_again_for_the_gradient_changes_nothing_but_rounding(tmp_path, whole):
+    assert_same(trained(tmp_path, one=job(remat=True)), whole, atol=1e-5, rtol=1e-4)
+
+
+def test_bfloat16_learns_the_same_and_keeps_weights_in_float32(tmp_path, whole):
+    low = trained(tmp_path, one=job(precision="bfloat16"))
+    assert {a.dtype for a in jax.tree.leaves(low.network(0))} == {np.dtype(np.float32)}
+    difference = np.abs(low.curves.probability - whole.curves.probability)[:, table().fold.test_mask]
+    assert 0 < difference.max() < 0.1
+
+
+def test_a_finished_run_is_read_and_not_trained_again(tmp_path, whole, monkeypatch):
+    trained(tmp_path)
+    monkeypatch.setattr(loop.Program, "begin", lambda *_: pytest.fail("trained again"))
+    assert_same(trained(tmp_path), whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_epoch_saves_and_the_same_call_goes_on_to_the_same_bits(tmp_path, whole, number, monkeypatch):
+    usual, epochs = loop.tqdm.update, []
+
+    def update(bar, *count):
+        epochs.append(1)
+        if len(epochs) == 4:  # in the first epoch of the second part
+            os.kill(os.getpid(), number)
+        return usual(bar, *count)
+
+    monkeypatch.setattr(loop.tqdm, "update", update)
+    before = signal.getsignal(number)
+    with pytest.raises(loop.Interruption, match="after epoch 1, which is saved") as end:
+        trained(tmp_path, chunk=2)
+    assert end.value.number == number
+    assert signal.getsignal(number) == before
+    assert [path.name for path in (tmp_path / "rows_2_to_3").iterdir()] == ["1"]
+    assert_same(trained(tmp_path, chunk=3), whole)  # the folder's own parts count, not the ones asked for
+
+
+def test_a_fold_of_nan_stops_alone_and_keeps_its_last_good_state(tmp_path, whole):
+    """Clip 11 is of the last subject: the three folds that train on it stop at once, its own does not."""
+    broken = clips()._replace(x=clips().x.at[11].set(jnp.nan))
+    run = trained(tmp_path, samples=broken)
+    assert run.stopped == {0: 1, 1: 1, 2: 1}
+    np.testing.assert_array_equal(run.curves.loss[:, 3], whole.curves.loss[:, 3])
+    assert np.isnan(run.curves.loss[:, :3]).all()
+    assert all(np.isfinite(a).all() for row in range(4) for a in jax.tree.leaves(run.network(row)))
+
+
+def test_a_fold_that_diverges_later_is_tested_by_its_last_good_network(tmp_path):
+    """The learning rate leaps to infinity after four steps, two epochs."""
+    base = job()
+    tx = optim.optax.sgd(lambda step: jnp.where(step < 4, 1e-2, jnp.inf))
+    run, right = (trained(tmp_path / name, one=base._replace(tx=tx, epochs=n)) for name, n in (("all", 3), ("two", 2)))
+    assert run.stopped == dict.fromkeys(range(4), 3)
+    assert right.stopped == {}
+    np.testing.assert_array_equal(run.curves.probability[2], right.curves.probability[1])
+    for row in range(4):
+        jax.tree.map(np.testing.assert_array_equal, run.network(row), right.network(row))
+
+
+def test_a_folder_of_parts_that_the_devices_cannot_share_is_refused(tmp_path):
+    trained(tmp_path, chunk=2)
+    with pytest.raises(InputError, match="begun with 2 rows at once, which 4 devices can't share evenly"):
+        trained(tmp_path, "shard_map", 4)
+
+
+def test_nothing_is_moved_between_host_and_device_within_an_epoch(tmp_path, monkeypatch):
+    guards = []
+    usual = jax.transfer_guard
+
+    def guard(level):
+        guards.append(level)
+        return usual(level)
+
+    monkeypatch.setattr(jax, "transfer_guard", guard)
+    trained(tmp_path)
+    assert guards == ["disallow"] * EPOCHS
+
+
+def test_the_program_does_not_grow_with_the_folds():
+    """The text of the compiled epoch of 4 rows and of 68 is about as long."""
+    mesh = parallel.fold_mesh("map")
+    samples = parallel.place(clips(), mesh, split=False)
+    programs = [loop.Program(job(), "map", mesh, parallel.part(table(), 0, count), samples) for count in (4, 68)]
+    four, all_folds = (len(program.epoch.as_text().splitlines()) for program in programs)
+    assert abs(all_folds - four) < 0.02 * four

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from merjax import loso, losses, parallel, train
+from merjax import loso, losses, optim, parallel, train
 from merjax.models import MODELS
 from merjax.models.layers import NORMS, Conv, Dropout, Norm, halve
 from merjax.ops.augment import flip, random_augment
@@ -45,7 +45,7 @@ def clips(streams=2) -> Samples:
 
 
 def recipe(net):
-    tx = train.optimizer(name="adamw", schedule="onecycle", lr=1e-2, weight_decay=1e-2, steps=20)
+    tx = optim.optimizer(name="adamw", schedule="onecycle", lr=1e-2, weight_decay=1e-2, steps=20)
     return {
         "net": net,
         "tx": tx,
@@ -80,7 +80,8 @@ def stacked(name, how, seeds=(0,)):
     samples = clips(NETS[name].streams)
     folds = loso.folds(np.asarray(samples.label), np.asarray(samples.subject))
     mesh = parallel.fold_mesh(how)
-    keys, rows = parallel.place(parallel.table(seeds, folds, mesh), mesh, split=True)
+    table = parallel.table(seeds, folds)
+    keys, rows = parallel.place_rows(parallel.part(table, 0, -(-len(table.seed) // mesh.size) * mesh.size), mesh)
     samples = parallel.place(samples, mesh, split=False)
     init, fit = (jax.jit(parallel.over_folds(one, how, mesh)) for one in one_fold(name))
     states = init(keys, rows, samples)
@@ -309,13 +310,13 @@ def test_the_mirror_average_does_not_care_which_way_the_clip_faces():
     np.testing.assert_allclose(p.sum(-1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", train.OPTIMIZERS)
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
 def test_decay_of_kernels_spares_biases_norms_and_embeddings(name):
     net = ONE_BY_ONE["layer_norm"]
     shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), clips(1).x[:1], train=False))["params"]
     ones, still = (jax.tree.map(lambda a, v=v: np.full(a.shape, v, np.float32), shapes) for v in (1.0, 0.0))
-    for decay in train.DECAYED:
-        tx = train.optimizer(name=name, schedule="constant", lr=0.1, weight_decay=0.1, steps=1, decay=decay)
+    for decay in optim.DECAYED:
+        tx = optim.optimizer(name=name, schedule="constant", lr=0.1, weight_decay=0.1, steps=1, decay=decay)
         update = jax.jit(lambda ones, tx=tx: tx.update(still, tx.init(ones), ones)[0])(ones)
         moved = {path[-1].key for path, leaf in jax.tree.leaves_with_path(update) if np.abs(leaf).max() > 0}
         everything = {"kernel", "bias", "scale", "pos_embed", "cls_token"}
@@ -324,7 +325,7 @@ def test_decay_of_kernels_spares_biases_norms_and_embeddings(name):
 
 def test_warmup_is_the_share_of_the_steps_in_which_cosine_rises():
     for warmup, peak in ((0.05, 5), (0.3, 30), (0.0, 0)):
-        rate = train.SCHEDULES["cosine"](0.1, 100, warmup)
+        rate = optim.SCHEDULES["cosine"](0.1, 100, warmup)
         values = np.array([rate(step) for step in range(101)])
         assert values.argmax() == peak
         assert values[peak] == pytest.approx(0.1)
@@ -334,7 +335,7 @@ def test_warmup_is_the_share_of_the_steps_in_which_cosine_rises():
 
 
 def test_names_of_optimisers_schedules_and_decays():
-    make = partial(train.optimizer, lr=1.0, weight_decay=0.0, steps=1)
+    make = partial(optim.optimizer, lr=1.0, weight_decay=0.0, steps=1)
     with pytest.raises(InputError, match=r"train\.optimizer is 'lion'; it can be adam, adamw"):
         make(name="lion", schedule="constant")
     with pytest.raises(InputError, match=r"train\.schedule is 'linear'; it can be constant, cosine, onecycle"):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from merjax import train
+from merjax import optim, train
 from merjax.models import pretrained
 from merjax.models.afn import AFN
 from merjax.models.dianet import DIANet
@@ -60,7 +60,7 @@ def test_all_folds_begin_from_the_file_and_only_heads_differ(rng, weights):
     path, tensors = weights
     net, tx = (
         ResNet18(classes=3, **SMALL),
-        train.optimizer(name="adam", schedule="constant", lr=0.1, weight_decay=0.0, steps=1),
+        optim.optimizer(name="adam", schedule="constant", lr=0.1, weight_decay=0.0, steps=1),
     )
     fold, samples = fold_and_samples(rng, 1)
     start, told = pretrained.start(net, samples.x.shape[1:], str(path))
@@ -88,7 +88,7 @@ def test_pretrained_weights_learn_more_slowly_or_not_at_all(rng, weights, factor
     given = pretrained.given(start)
 
     def moved(slow_factor):
-        tx = train.optimizer(
+        tx = optim.optimizer(
             name="adam", schedule="constant", lr=0.1, weight_decay=0.0, steps=1,
             slow=lambda path: path in given, slow_factor=slow_factor,
         )  # fmt: skip
@@ -127,7 +127,7 @@ def test_a_network_that_the_file_does_not_fit_is_refused(weights):
 
 
 def test_a_gradient_is_clipped():
-    tx = train.optimizer(name="adam", schedule="constant", lr=1.0, weight_decay=0.0, steps=1, clip=0.5)
+    tx = optim.optimizer(name="adam", schedule="constant", lr=1.0, weight_decay=0.0, steps=1, clip=0.5)
     params = {"a": jnp.zeros(4)}
     state = tx.init(params)
     clipped = jax.tree.leaves(tx.update({"a": jnp.full(4, 100.0)}, state, params)[1])

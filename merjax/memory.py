@@ -1,0 +1,147 @@
+"""What a run needs of a device's memory, before it starts, by tracing alone; and how many rows fit at once."""
+
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from merjax import train
+from merjax.cost import multiply_adds
+from merjax.types import InputError, Samples, State
+
+KIB, GIB = 2**10, 2**30
+SPARE = 0.85  # share of what is free that a run plans to take
+PER_CALL = {"cpu": 5e12}  # multiply-adds of a device between two saves: about two minutes of a core
+
+
+class Need(NamedTuple):
+    """Bytes that a run needs on one device.
+
+    Attributes:
+        fixed: whatever the rows: the samples, and on the CPU the program itself.
+        row: for every row that is there: its state, and the copy of it that is being saved.
+        flight: for every row that is trained at the same time: what a step keeps for the gradient, the gradient, and
+            the state as it was before the epoch.
+    """
+
+    fixed: int
+    row: int
+    flight: int
+
+    def total(self, rows: int, side_by_side: bool) -> int:
+        """Bytes for some rows on one device, trained side by side or one after another."""
+        return self.fixed + rows * self.row + (rows if side_by_side else 1) * self.flight
+
+
+def estimate(state: State, samples: Samples, net: nn.Module, *, batch: int, accumulate: int, **how: Any) -> Need:
+    """The need of a run.
+
+    Args:
+        state: of one row; shapes suffice.
+        samples: all clips; shapes suffice.
+        net: the network.
+        batch: clips a step.
+        accumulate: see `train.fit`.
+        **how: precision and remat of `train.applied`.
+    """
+    objective = trial(state, samples, net, batch=batch // accumulate, **how)
+    kept = size(jax.eval_shape(lambda params: jax.vjp(objective, params)[1], state.params))
+    gradients = size(state.params) * (2 if accumulate > 1 else 1)
+    program = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB if jax.default_backend() == "cpu" else 0
+    return Need(size(samples) + program // sharing(), 2 * size(state), kept + gradients + size(state))
+
+
+def step_work(state: State, samples: Samples, net: nn.Module, *, batch: int, accumulate: int, **how: Any) -> int:
+    """Multiply-adds of a training step; arguments as `estimate`."""
+    objective = trial(state, samples, net, batch=batch // accumulate, **how)
+    return accumulate * multiply_adds(jax.grad(objective), state.params)
+
+
+def trial(
+    state: State, samples: Samples, net: nn.Module, *, batch: int, precision: str, remat: bool
+) -> Callable[[PyTree], Float[Array, ""]]:
+    """A loss of a batch of zeros by the parameters, to be traced."""
+    apply = train.applied(net, precision, remat)
+
+    def objective(params: PyTree) -> Float[Array, ""]:
+        stats = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), state.batch_stats)
+        x = jnp.zeros((batch, *samples.x.shape[1:]), samples.x.dtype)
+        logits, _ = apply({"params": params, "batch_stats": stats}, x, {"dropout": jax.random.key(0)})
+        return logits.sum()
+
+    return objective
+
+
+def size(tree: PyTree) -> int:
+    """Bytes of the arrays of a tree; of shapes too."""
+    return sum(a.size * a.dtype.itemsize for a in jax.tree.leaves(tree) if hasattr(a, "dtype"))
+
+
+def sharing() -> int:
+    """How many devices of this process share one memory."""
+    return jax.local_device_count() if jax.default_backend() == "cpu" else 1
+
+
+def free() -> int:
+    """Bytes that one device can still give; a device whose runtime does not tell counts as one without limit."""
+    if jax.default_backend() == "cpu":
+        return host_free() // sharing()
+    told = jax.local_devices()[0].memory_stats() or {}
+    return told.get("bytes_limit", 2**62) - told.get("bytes_in_use", 0)
+
+
+def host_free() -> int:
+    """Bytes of memory that this process can have in all: what it has, and what the machine and its group can give."""
+    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    available = [line for line in _read("/proc/meminfo").splitlines() if line.startswith("MemAvailable")]
+    found += [int(line.split()[1]) * KIB + mine for line in available]
+    limit = _read("/sys/fs/cgroup/memory.max").strip()
+    found += [int(limit)] if limit.isdigit() else []
+    return min(found)
+
+
+def _read(path: str) -> str:
+    return Path(path).read_text() if os.path.exists(path) else ""
+
+
+def rows_at_once(
+    need: Need, rows: int, devices: int, *, side_by_side: bool, work: float, most: int = 0, room: int | None = None
+) -> int:
+    """How many rows, over all devices, are trained in one program.
+
+    Args:
+        need: from `estimate`.
+        rows: of the run.
+        devices: of all processes.
+        side_by_side: rows of a device are trained side by side, not one after another.
+        work: multiply-adds of an epoch of one row, so that a call ends within minutes and can be saved.
+        most: a number set by the user, 0 for none.
+        room: bytes that a device can give; None to ask it.
+
+    Returns:
+        A multiple of the devices; the rows are spread evenly over as few programs as that allows.
+
+    Raises:
+        InputError: not even one row fits.
+    """
+    room, one = int(SPARE * (free() if room is None else room)), need.total(1, side_by_side)
+    if one > room:
+        raise InputError(
+            f"one fold needs about {one / GIB:.1f} GiB and a device has {room / GIB:.1f} GiB to give; lower "
+            "train.batch or the size of the input, raise train.accumulate, or set train.remat=true or "
+            "train.precision=bfloat16"
+        )
+    each = need.row + (need.flight if side_by_side else 0)
+    fit = max(1, (room - need.total(0, side_by_side)) // max(each, 1))
+    fit = min(fit, max(1, int(PER_CALL.get(jax.default_backend(), 1e15) / max(work, 1.0))), -(-rows // devices))
+    if most:
+        fit = min(fit, max(1, most // devices))
+    programs = -(-rows // (fit * devices))
+    return -(-rows // (programs * devices)) * devices
