@@ -112,7 +112,7 @@ def _read(path: str) -> str:
 
 
 def rows_at_once(
-    need: Need, rows: int, devices: int, *, side_by_side: bool, work: float, most: int = 0, room: int | None = None
+    need: Need, rows: int, devices: int, *, side_by_side: bool, work: int, most: int = 0, room: int | None = None
 ) -> int:
     """How many rows, over all devices, are trained in one program.
 
@@ -140,7 +140,7 @@ def rows_at_once(
         )
     each = need.row + (need.flight if side_by_side else 0)
     fit = max(1, (room - need.total(0, side_by_side)) // max(each, 1))
-    fit = min(fit, max(1, int(PER_CALL.get(jax.default_backend(), 1e15) / max(work, 1.0))), -(-rows // devices))
+    fit = min(fit, max(1, int(PER_CALL.get(jax.default_backend(), 1e15) / max(work, 1))), -(-rows // devices))
     if most:
         fit = min(fit, max(1, most // devices))
     programs = -(-rows // (fit * devices))
