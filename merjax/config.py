@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from merjax import parallel
 from merjax.data import DATASETS
 from merjax.files import write_json
+from merjax.loso import PROTOCOLS
 from merjax.losses import LOSSES
 from merjax.models import MODELS
 from merjax.ops import INPUTS
@@ -50,6 +51,11 @@ def default() -> ConfigDict:
                 "pretrained": "",  # weights to begin from: a .safetensors or .pth file, or hub:owner/model
                 **{name: options(net) for name, net in MODELS.items()},
             },
+            # Leave one subject out, leave one database out, or train on one database and test on another.
+            "protocol": {
+                "name": "loso",
+                **{name: options(protocol.folds) for name, protocol in PROTOCOLS.items()},
+            },
             "train": {
                 "epochs": 30,
                 "batch": 32,
@@ -71,7 +77,7 @@ def default() -> ConfigDict:
                 "brightness": 0.0,  # of images; flow has none
                 "contrast": 0.0,
                 "over_folds": "auto",
-                "select": "last",  # "last" epoch; or "test": chosen on the test subject, to compare with published code
+                "select": "last",  # "last" epoch; or "test": chosen on what is tested, to compare with published code
                 "save_seconds": 60.0,  # between checkpoints
             },
             "seed": 0,
@@ -111,6 +117,7 @@ def relevant(config: ConfigDict) -> dict:
         ("flow", FLOWS, "tvl1" if config.flow.name == "auto" else config.flow.name),
         ("input", INPUTS, config.input.name),
         ("model", MODELS, config.model.name),
+        ("protocol", PROTOCOLS, config.protocol.name),
         ("train", LOSSES, config.train.loss),
     ):
         for other in table if section in kept else ():
@@ -168,6 +175,13 @@ def check(config: ConfigDict) -> None:
     pick(LOSSES, "train.loss", config.train.loss)
     pick(DECAYED, "train.decay", config.train.decay)
     pick(SELECT, "train.select", config.train.select)
+    held_out = pick(PROTOCOLS, "protocol.name", config.protocol.name).held_out
+    if held_out == "database" and not source.several:
+        several = [name for name, other in DATASETS.items() if other.several]
+        raise InputError(
+            f"protocol.name '{config.protocol.name}' needs several databases, and data.name '{config.data.name}' is "
+            f"one; data sets that can hold several are {', '.join(several)}"
+        )
     parallel.strategy(config.train.over_folds)
     for field, value in (
         ("train.epochs", config.train.epochs),

@@ -36,7 +36,9 @@ def run(config: ConfigDict, workdir: Path) -> dict:
     made_by, settings = INPUTS[config.input.name], config.train
     dataset = read(config)
     subject, names = subjects_of(dataset)
-    folds = loso.folds(np.array([clip.label for clip in dataset.clips]), subject)
+    name = config.protocol.name
+    split = loso.split(dataset.clips, subject, names, name, **config.protocol[name])
+    folds = split.folds
     claim(workdir, relevant(config))
 
     samples = prepare(dataset, recipe(config))
@@ -97,9 +99,9 @@ def run(config: ConfigDict, workdir: Path) -> dict:
         save_seconds=settings.save_seconds,
         start=start,
     )
-    outcome = report.gather(curves, folds, dataset, subject, names, seeds)
+    outcome = report.gather(curves, split, dataset, subject, names, seeds)
     clips = report.shown(outcome, config.report.gallery)
-    looks = loop.look(states, folds, samples, clips, report.explained(outcome, clips), net=net)
+    looks = loop.look(states, folds, samples, outcome.rows[clips], report.explained(outcome, clips), net=net)
     return report.write(
         workdir,
         outcome,
@@ -114,7 +116,7 @@ def run(config: ConfigDict, workdir: Path) -> dict:
             "notes": [
                 *dataset.notes(),
                 *told,
-                *loso.remarks(np.asarray(samples.label), subject, dataset.classes, names),
+                *loso.remarks(split, dataset.clips, dataset.classes),
             ],
             "left_out": list(dataset.left_out),
         },

@@ -8,30 +8,40 @@ from jaxtyping import Bool, Float, Int
 
 from merjax import metrics
 from merjax.files import write_csv
-from merjax.types import Annotation, Curves, Dataset, Fold
+from merjax.loso import Split
+from merjax.types import Annotation, Curves, Dataset
 
 SELECT = {
     "last": "the last epoch",
-    "test": "epoch chosen on the test subject",
+    "test": "epoch chosen on the test {held_out}",
 }
+SCORES = {"accuracy": metrics.accuracy, "uf1": metrics.uf1, "wf1": metrics.wf1, "uar": metrics.uar}
 
 
 class Outcome(NamedTuple):
-    """What a trained run knows about every clip, in the order of the data set; r runs, one for each seed."""
+    """What a trained run knows about every clip that it tested, in the order of the data set; r runs, one a seed."""
 
     classes: tuple[str, ...]
     clips: tuple[Annotation, ...]
+    rows: Int[np.ndarray, " n"]  # of the clips in the data set
     subject: Int[np.ndarray, " n"]
     names: list[str]  # of subjects
+    fold: Int[np.ndarray, " n"]  # that tests the clip
+    split: Split
     seeds: tuple[int, ...]
-    probability: Float[np.ndarray, "r epochs n k"]  # of every clip by the fold that leaves its subject out
-    loss: Float[np.ndarray, "r s epochs"]  # training loss of every fold
-    accuracy: Float[np.ndarray, "r s epochs"]  # training accuracy of every fold
+    probability: Float[np.ndarray, "r epochs n k"]  # of every clip by the fold that tests it
+    loss: Float[np.ndarray, "r f epochs"]  # training loss of every fold
+    accuracy: Float[np.ndarray, "r f epochs"]  # training accuracy of every fold
 
     @property
     def label(self) -> Int[np.ndarray, " n"]:
         """True class of every clip."""
         return np.array([clip.label for clip in self.clips])
+
+    @property
+    def database(self) -> np.ndarray:
+        """Name of every clip's database."""
+        return np.array([clip.database for clip in self.clips])
 
     @property
     def hits(self) -> Bool[np.ndarray, "r epochs n"]:
@@ -41,51 +51,70 @@ class Outcome(NamedTuple):
 
 def gather(
     curves: Curves,
-    folds: Fold,
+    split: Split,
     dataset: Dataset,
     subject: Int[np.ndarray, " n"],
     names: list[str],
     seeds: tuple[int, ...],
 ) -> Outcome:
-    """Puts every fold's test predictions where their clips stand: each clip is tested once for each seed.
+    """Puts every fold's test predictions where their clips stand: each clip is tested once for each seed, or never.
 
     Args:
         curves: of all rows, [epochs, r * f, ...], seed by seed.
-        folds: the f splits.
+        split: the f folds.
         dataset: the clips.
         subject: subject number of every clip.
         names: of subjects, by number.
         seeds: of the r runs.
     """
-    epochs, rows, _, classes = curves.probability.shape
-    runs, count = len(seeds), rows // len(seeds)
-    probability = np.full((runs, epochs, len(dataset.clips), classes), np.nan, np.float32)
-    for row in range(rows):
-        mask = folds.test_mask[row % count]
-        probability[row // count][:, folds.test[row % count][mask]] = curves.probability[:, row][:, mask]
+    epochs, _, _, classes = curves.probability.shape
+    folds, runs, count = split.folds, len(seeds), len(split.names)
+    fold = np.full(len(dataset.clips), -1)
+    probability = np.full((runs, epochs, len(fold), classes), np.nan, np.float32)
+    for f in range(count):
+        mask = folds.test_mask[f]
+        mine = folds.test[f][mask]
+        fold[mine] = f
+        for run in range(runs):
+            probability[run][:, mine] = curves.probability[:, run * count + f][:, mask]
+    rows = np.flatnonzero(fold >= 0)
     loss, accuracy = (np.asarray(c).T.reshape(runs, count, epochs) for c in (curves.loss, curves.accuracy))
-    return Outcome(dataset.classes, dataset.clips, subject, names, seeds, probability, loss, accuracy)
+    clips = tuple(dataset.clips[i] for i in rows)
+    return Outcome(
+        *(dataset.classes, clips, rows, subject[rows], names, fold[rows], split, seeds),
+        *(probability[:, :, rows], loss, accuracy),
+    )
 
 
-def chosen_epochs(outcome: Outcome, select: str) -> Int[np.ndarray, "r s"]:
+def chosen_epochs(outcome: Outcome, select: str) -> Int[np.ndarray, "r f"]:
     """The 0-based epoch whose predictions count, for every seed and fold.
 
     Args:
         outcome: of the run.
-        select: "last", or "test": the epoch most accurate on the held-out subject itself, the latest of equals. That is
-            what most published code does; it inflates the score and is here to compare like with like.
+        select: "last", or "test": the epoch most accurate on the clips that the fold tests, the latest of equals. That
+            is what most published code does; it inflates the score and is here to compare like with like.
     """
     runs, epochs, _ = outcome.hits.shape
+    count = len(outcome.split.names)
     if select == "last":
-        return np.full((runs, len(outcome.names)), epochs - 1)
-    right = np.stack([outcome.hits[:, :, outcome.subject == s].sum(-1) for s in range(len(outcome.names))], axis=1)
+        return np.full((runs, count), epochs - 1)
+    right = np.stack([outcome.hits[:, :, outcome.fold == f].sum(-1) for f in range(count)], axis=1)
     return epochs - 1 - right[..., ::-1].argmax(-1)
 
 
-def chosen_probability(outcome: Outcome, epochs: Int[np.ndarray, "r s"]) -> Float[np.ndarray, "r n k"]:
+def chosen_probability(outcome: Outcome, epochs: Int[np.ndarray, "r f"]) -> Float[np.ndarray, "r n k"]:
     """The probabilities that count, given each fold's epoch."""
     runs = np.arange(len(outcome.seeds))[:, None]
-    return outcome.probability[runs, epochs[:, outcome.subject], np.arange(len(outcome.clips))[None]]
+    return outcome.probability[runs, epochs[:, outcome.fold], np.arange(len(outcome.clips))[None]]
+
+
+def chosen(scores: dict) -> str:
+    """How the epoch of scores was chosen, in words.
+
+    Args:
+        scores: the content of scores.json.
+    """
+    return SELECT[scores["select"]].format(held_out=scores["held_out"])
 
 
 def uf1_by_epoch(outcome: Outcome) -> Float[np.ndarray, "r epochs"]:
@@ -96,59 +125,81 @@ def uf1_by_epoch(outcome: Outcome) -> Float[np.ndarray, "r epochs"]:
     return np.asarray(metrics.uf1(np.array(counts)))
 
 
-def part(outcome: Outcome, prediction: Int[np.ndarray, "r n"], rows: Int[np.ndarray, " m"]) -> dict:
-    """Scores of some clips: n, class counts, ACC, UF1, UAR, intervals from resampling their subjects, confusion.
-
-    With several seeds a score is the mean over seeds, and the confusion matrix their sum.
-    """
-    classes = len(outcome.classes)
+def by_subject(
+    outcome: Outcome, prediction: Int[np.ndarray, "r n"], rows: Int[np.ndarray, " m"]
+) -> Int[np.ndarray, "r s k k"]:
+    """Confusion matrices of some clips, one for each seed and each of their subjects."""
     label, subject = outcome.label[rows], outcome.subject[rows]
-    subjects = np.unique(subject)
-    counts = np.array(
+    return np.array(
         [
-            [metrics.confusion(label[subject == s], run[rows][subject == s], classes) for s in subjects]
+            [
+                metrics.confusion(label[subject == s], run[rows][subject == s], len(outcome.classes))
+                for s in np.unique(subject)
+            ]
             for run in prediction
         ]
     )
-    pooled = counts.sum(1)
-    resampled = metrics.resample_subjects(counts)
-    present = np.bincount(label, minlength=classes)
+
+
+def part(outcome: Outcome, prediction: Int[np.ndarray, "r n"], rows: Int[np.ndarray, " m"]) -> dict:
+    """Scores of some clips: n, class counts, ACC, UF1, WF1, UAR, intervals from resampling their subjects, confusion.
+
+    With several seeds a score is the mean over seeds, and the confusion matrix their sum.
+    """
+    counts = by_subject(outcome, prediction, rows)
+    pooled, resampled = counts.sum(1), metrics.resample_subjects(counts)
+    present = np.bincount(outcome.label[rows], minlength=len(outcome.classes))
     return {
         "n": len(rows),
-        "subjects": len(subjects),
+        "subjects": counts.shape[1],
         "classes": {name: int(count) for name, count in zip(outcome.classes, present, strict=True)},
-        "accuracy": float(metrics.accuracy(pooled).mean()),
-        "uf1": float(metrics.uf1(pooled).mean()),
-        "uar": float(metrics.uar(pooled).mean()),
-        "uf1_interval": metrics.interval(metrics.uf1(resampled).mean(-1)),
-        "uar_interval": metrics.interval(metrics.uar(resampled).mean(-1)),
+        **{name: float(score(pooled).mean()) for name, score in SCORES.items()},
+        **{f"{name}_interval": metrics.interval(SCORES[name](resampled).mean(-1)) for name in ("uf1", "wf1", "uar")},
         "confusion": pooled.sum(0).tolist(),
         "absent": [name for name, count in zip(outcome.classes, present, strict=True) if count == 0],
         "per_seed": [
-            {
-                "seed": seed,
-                "accuracy": float(metrics.accuracy(matrix)),
-                "uf1": float(metrics.uf1(matrix)),
-                "uar": float(metrics.uar(matrix)),
-            }
+            {"seed": seed, **{name: float(score(matrix)) for name, score in SCORES.items()}}
             for seed, matrix in zip(outcome.seeds, pooled, strict=True)
         ],
     }
 
 
+def mean_of_databases(outcome: Outcome, prediction: Int[np.ndarray, "r n"]) -> dict:
+    """ACC and UAR of each database, averaged over the databases, as the holdout task of MEGC 2018 reports them.
+
+    The interval of the mean comes from resampling the subjects of each database by itself.
+    """
+    counts = [
+        by_subject(outcome, prediction, np.flatnonzero(outcome.database == name))
+        for name in np.unique(outcome.database)
+    ]
+    each = [metrics.uar(metrics.resample_subjects(one, seed=i)).mean(-1) for i, one in enumerate(counts)]
+    return {
+        **{name: float(np.mean([SCORES[name](one.sum(1)).mean() for one in counts])) for name in ("accuracy", "uar")},
+        "uar_interval": metrics.interval(np.mean(each, axis=0)),
+    }
+
+
 def scores(outcome: Outcome, select: str) -> dict:
-    """The content of scores.json that predictions decide: the whole, and each database."""
+    """The content of scores.json that predictions decide: the whole, and each database.
+
+    With several folds that each test a database there is also the mean over databases.
+    """
     prediction = chosen_probability(outcome, chosen_epochs(outcome, select)).argmax(-1)
-    database = np.array([clip.database for clip in outcome.clips])
+    split = outcome.split
+    averaged = split.held_out == "database" and len(split.names) > 1
     return {
         "classes": list(outcome.classes),
-        "protocol": f"leave one subject out over {len(outcome.names)} subjects",
+        "protocol": split.told,
+        "held_out": split.held_out,
         "select": select,
         "seeds": list(outcome.seeds),
         "whole": part(outcome, prediction, np.arange(len(outcome.clips))),
         "databases": {
-            str(name): part(outcome, prediction, np.flatnonzero(database == name)) for name in np.unique(database)
+            str(name): part(outcome, prediction, np.flatnonzero(outcome.database == name))
+            for name in np.unique(outcome.database)
         },
+        **({"mean_of_databases": mean_of_databases(outcome, prediction)} if averaged else {}),
     }
 
 
@@ -173,26 +224,30 @@ def write_tables(folder: Path, outcome: Outcome, select: str) -> None:
     right = prediction == outcome.label
     write_csv(
         folder / "subjects.csv",
-        ["seed", "database", "subject", "clips", "right", "epoch"],
+        ["seed", "database", "subject", "clips", "right", "fold", "epoch"],
         (
-            [seed, *name.split("/", 1), int(mine.sum()), int(right[r, mine].sum()), int(epochs[r, s]) + 1]
+            [
+                *(seed, *outcome.names[s].split("/", 1), int(mine.sum()), int(right[r, mine].sum())),
+                *(outcome.split.names[fold], int(epochs[r, fold]) + 1),
+            ]
             for r, seed in enumerate(outcome.seeds)
-            for s, name in enumerate(outcome.names)
+            for s in np.unique(outcome.subject)
             for mine in [outcome.subject == s]
+            for fold in [outcome.fold[mine][0]]
         ),
     )
     hits = outcome.hits
     write_csv(
         folder / "curves.csv",
-        ["seed", "database", "subject", "epoch", "train_loss", "train_accuracy", "test_accuracy"],
+        ["seed", "fold", "epoch", "train_loss", "train_accuracy", "test_accuracy"],
         (
             [
-                *(seed, *name.split("/", 1), epoch + 1),
-                *(float(outcome.loss[r, s, epoch]), float(outcome.accuracy[r, s, epoch])),
-                float(hits[r, epoch, outcome.subject == s].mean()),
+                *(seed, name, epoch + 1),
+                *(float(outcome.loss[r, f, epoch]), float(outcome.accuracy[r, f, epoch])),
+                float(hits[r, epoch, outcome.fold == f].mean()),
             ]
             for r, seed in enumerate(outcome.seeds)
-            for s, name in enumerate(outcome.names)
+            for f, name in enumerate(outcome.split.names)
             for epoch in range(outcome.loss.shape[-1])
         ),
     )
