@@ -5,7 +5,7 @@ Source: Liong et al., FG 2019, for the network; layers as in the authors' code. 
     CASME2-ObjectiveClasses.xlsx. Recipe OUR CHOICE, as in ststnet_cde.py.
 Command: python run.py --config=configs/ststnet_megc2018.py --config.data.root=FOLDER
 Cost: not run, for the data need a licence, which merjax does not have.
-Score: none measured here, and none published by the network's authors, who report MEGC 2019.
+Score: none measured here; the authors' own is of MEGC 2019.
 """
 
 from ml_collections import ConfigDict
