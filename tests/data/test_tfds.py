@@ -123,8 +123,8 @@ def test_there_is_a_config_for_every_data_set_under_each_of_its_schemes():
     ("name", "choice"), [("megc2019", {}), ("composite", {"parts": ("casme2", "samm"), "scheme": "megc2018"})]
 )
 def test_a_composite_is_built_of_its_data_sets(tmp_path, name, choice):
-    for name in ("casme2", "samm", "smic"):
-        TREES[name](tmp_path / "data" / name, faults=(), size=16, subjects=2, clips=10)
+    for each in ("casme2", "samm", "smic"):
+        TREES[each](tmp_path / "data" / each, faults=(), size=16, subjects=2, clips=10)
     root = str(tmp_path / "data")
     folder = build(root, str(tmp_path / "out"), Config(name="together", dataset=name, choice=choice))
     same(DATASETS[name].read(root, size=8, crop="none", **choice), read(str(folder), size=8, crop="none"))
