@@ -36,7 +36,7 @@ from ml_collections import ConfigDict, config_flags
 
 from merjax import cache, loop, main, parallel, report
 from merjax.config import check, check_fields, default, recipe
-from merjax.data import LICENSED, built, describe
+from merjax.data import LICENSED, built, corpus, describe
 from merjax.data.recognise import recognise
 from merjax.files import write_bytes, write_json, write_text
 from merjax.ops import INPUTS
@@ -190,7 +190,7 @@ def build(argv: list[str]) -> None:
     from merjax.data import tfds_builders  # needs the library
 
     root, name = words[0], config.data.name
-    if name not in (*LICENSED, "megc2019"):
+    if name not in (*LICENSED, *corpus.COMPOSITES):
         found = recognise(root)
         if len(found) > 1:
             parts = ", ".join(one.name for one in found)

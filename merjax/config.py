@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 from merjax import parallel
 from merjax.data import DATASETS
 from merjax.files import write_json
+from merjax.loso import PROTOCOLS
 from merjax.losses import LOSSES
 from merjax.models import MODELS
 from merjax.ops import INPUTS
@@ -52,6 +53,11 @@ def default() -> ConfigDict:
                 "pretrained": "",  # weights to begin from: a .safetensors or .pth file, or hub:owner/model
                 **{name: options(net) for name, net in MODELS.items()},
             },
+            # Leave one subject out, leave one database out, or train on one database and test on another.
+            "protocol": {
+                "name": "loso",
+                **{name: options(protocol.folds) for name, protocol in PROTOCOLS.items()},
+            },
             "train": {
                 "epochs": 30,
                 "batch": 32,
@@ -77,7 +83,11 @@ def default() -> ConfigDict:
                 "accumulate": 1,  # parts of a batch, one after another, that make a step: less memory
                 "over_folds": "auto",  # how folds share devices, see docs/scaling.md
                 "chunk": 0,  # rows (a fold under a seed) in memory at once; 0 for as many as fit
-                "select": "last",  # "last" epoch; or "test": chosen on the test subject, to compare with published code
+                "select": "last",  # "last" epoch; or "test": chosen on what is tested, to compare with published code
+                # "inner": chosen on training subjects that are held out of the fold for it
+                "inner_share": 0.2,  # of a fold's training subjects, for select = "inner"; OUR CHOICE
+                "patience": 0,  # for "inner": epochs without improvement after which none is looked at; 0 for all
+                "refit": True,  # for "inner": trains on the whole fold again for as many epochs as were chosen
                 "save_seconds": 60.0,  # between checkpoints
             },
             "seed": 0,
@@ -103,6 +113,9 @@ def relevant(config: ConfigDict) -> dict:
     if not config.model.pretrained:
         kept["model"].pop("pretrained")
         kept["train"].pop("pretrained_lr")
+    if config.train.select != "inner":
+        for name in ("inner_share", "patience", "refit"):
+            kept["train"].pop(name)
     if config.train.schedule != "cosine":
         kept["train"].pop("warmup")
     if not config.train.weight_decay:
@@ -117,6 +130,7 @@ def relevant(config: ConfigDict) -> dict:
         ("flow", FLOWS, "tvl1" if config.flow.name == "auto" else config.flow.name),
         ("input", INPUTS, config.input.name),
         ("model", MODELS, config.model.name),
+        ("protocol", PROTOCOLS, config.protocol.name),
         ("train", LOSSES, config.train.loss),
     ):
         for other in table if section in kept else ():
@@ -174,6 +188,13 @@ def check(config: ConfigDict) -> None:
     pick(LOSSES, "train.loss", config.train.loss)
     pick(DECAYED, "train.decay", config.train.decay)
     pick(SELECT, "train.select", config.train.select)
+    held_out = pick(PROTOCOLS, "protocol.name", config.protocol.name).held_out
+    if held_out == "database" and not source.several:
+        several = [name for name, other in DATASETS.items() if other.several]
+        raise InputError(
+            f"protocol.name '{config.protocol.name}' needs several databases, and data.name '{config.data.name}' is "
+            f"one; data sets that can hold several are {', '.join(several)}"
+        )
     parallel.strategy(config.train.over_folds)
     for field, value in (
         ("train.epochs", config.train.epochs),
@@ -187,6 +208,8 @@ def check(config: ConfigDict) -> None:
         raise InputError(
             f"train.accumulate is {config.train.accumulate}; it must divide train.batch, which is {config.train.batch}"
         )
+    if not 0 < config.train.inner_share < 1:
+        raise InputError(f"train.inner_share is {config.train.inner_share}; it must be above 0 and below 1")
     for field in ("average", "warmup"):
         if not 0 <= config.train[field] < 1:
             raise InputError(f"train.{field} is {config.train[field]}; it must be at least 0 and below 1")

@@ -1,15 +1,16 @@
 """Splits as padded row numbers: leave one subject out, leave one database out, train on one and test on another.
 
 A fold's number gives it its random key: the subject that it leaves out, or the position of the tested database among
-the sorted names.
+the sorted names. `PROTOCOLS` is the table that a config's `protocol.name` is looked up in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
-from merjax.types import Fold, InputError, pick
+from merjax.types import Annotation, Fold, InputError, pick
 
 
 def folds(label: Int[np.ndarray, " n"], subject: Int[np.ndarray, " n"]) -> Fold:
@@ -54,7 +55,7 @@ def database_folds(label: Int[np.ndarray, " n"], database: Sequence[str]) -> Fol
     return Fold(np.arange(len(names), dtype=np.int32), *padded(~is_test), *padded(is_test))
 
 
-def holdout(label: Int[np.ndarray, " n"], database: Sequence[str], *, train: str, test: str) -> Fold:
+def holdout(label: Int[np.ndarray, " n"], database: Sequence[str], *, train: str = "", test: str = "") -> Fold:
     """The one fold, with a leading axis of 1, that trains on one database and tests on another; others are not used.
 
     Args:
@@ -68,9 +69,9 @@ def holdout(label: Int[np.ndarray, " n"], database: Sequence[str], *, train: str
     """
     names = sorted(set(database))
     for field, name in (("train", train), ("test", test)):
-        pick(dict.fromkeys(names), f"the database to {field} on", name)
+        pick(dict.fromkeys(names), f"protocol.holdout.{field}", name)
     if train == test:
-        raise InputError(f"the databases to train and to test on are both '{test}'; they should differ")
+        raise InputError(f"protocol.holdout.train and protocol.holdout.test are both '{test}'; they should differ")
     is_train, is_test = (np.array(database)[None] == name for name in (train, test))
     _check_classes(label[is_train[0]], f"trains on {train}")
     return Fold(np.array([names.index(test)], np.int32), *padded(is_train), *padded(is_test))
@@ -89,28 +90,87 @@ def padded(member: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(mask, rows, 0).astype(np.int32), mask
 
 
-def remarks(
-    label: Int[np.ndarray, " n"], subject: Int[np.ndarray, " n"], classes: tuple[str, ...], names: list[str]
-) -> list[str]:
+class Protocol(NamedTuple):
+    """A way to split clips.
+
+    Attributes:
+        held_out: what each fold tests: a "subject" or a "database".
+        folds: gives them from the labels and the subjects, or databases, of the clips, and own keyword arguments.
+        told: the protocol in words, with places for the number of folds and for the arguments.
+    """
+
+    held_out: str
+    folds: Callable[..., Fold]
+    told: str
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "loso": Protocol("subject", folds, "leave one subject out over {count} subjects"),
+    "database": Protocol("database", database_folds, "leave one database out over {count} databases"),
+    "holdout": Protocol("database", holdout, "trained on {train}, tested on {test}"),
+}
+
+
+class Split(NamedTuple):
+    """The folds of a run, and how to speak of them."""
+
+    folds: Fold
+    names: tuple[str, ...]  # of what each fold tests, "database/subject" or "database"
+    held_out: str  # what that is, "subject" or "database"
+    told: str
+
+
+def split(
+    clips: Sequence[Annotation], subject: Int[np.ndarray, " n"], names: Sequence[str], protocol: str, **own: str
+) -> Split:
+    """Splits the clips of a run.
+
+    Args:
+        clips: all of them.
+        subject: subject of every clip.
+        names: "database/subject" by subject.
+        protocol: a name in `PROTOCOLS`.
+        **own: its keyword arguments.
+
+    Raises:
+        InputError: these clips can't be split so.
+    """
+    chosen = pick(PROTOCOLS, "protocol.name", protocol)
+    label, database = np.array([clip.label for clip in clips]), [clip.database for clip in clips]
+    made = chosen.folds(label, subject if chosen.held_out == "subject" else database, **own)
+    by_number = names if chosen.held_out == "subject" else sorted(set(database))
+    tested = tuple(by_number[number] for number in np.asarray(made.subject))
+    return Split(made, tested, chosen.held_out, chosen.told.format(count=len(tested), **own))
+
+
+def remarks(split: Split, clips: Sequence[Annotation], classes: tuple[str, ...]) -> list[str]:
     """What a reader of the scores should know about the split, one sentence each.
 
     Args:
-        label: class of every sample.
-        subject: subject of every sample.
+        split: of the clips.
+        clips: all of them.
         classes: names by label.
-        names: names by subject.
     """
     found = []
-    single = [names[s] for s in np.unique(subject) if (subject == s).sum() == 1]
+    rows = split.folds
+    trained, tested = (
+        [set(row[real].tolist()) for row, real in zip(numbers, mask, strict=True)]
+        for numbers, mask in ((rows.train, rows.train_mask), (rows.test, rows.test_mask))
+    )
+    ever_tested, ever = set().union(*tested), set().union(*trained, *tested)
+    single = [name for name, test in zip(split.names, tested, strict=True) if len(test) == 1]
     if single:
-        found.append(f"{len(single)} subjects have one clip only, so their folds test one clip: {', '.join(single)}.")
+        found.append(f"Folds that test one clip only: {len(single)}, of {', '.join(single)}.")
     for k, name in enumerate(classes):
-        people = np.unique(subject[label == k])
-        if len(people) == 0:
-            found.append(f"Class {name} has no clip at all; it is left out of UF1 and UAR.")
-        if len(people) == 1:
-            found.append(
-                f"Class {name} has clips of one subject only ({names[people[0]]}): "
-                "the fold that leaves this subject out never sees the class and cannot predict it."
-            )
+        members = {i for i, clip in enumerate(clips) if clip.label == k}
+        if not members & ever_tested:
+            found.append(f"Class {name} has no clip that is tested; it is left out of UF1 and UAR.")
+        found += [
+            f"The fold that tests {fold} trains without any clip of class {name}, so it cannot predict this class."
+            for fold, train, test in zip(split.names, trained, tested, strict=True)
+            if members & test and not members & train
+        ]
+    idle = [clip.database for i, clip in enumerate(clips) if i not in ever]
+    if idle:
+        found.append(f"Clips that are neither trained on nor tested: {len(idle)}, of {', '.join(sorted(set(idle)))}.")
     return found

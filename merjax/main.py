@@ -11,12 +11,13 @@ from ml_collections import ConfigDict
 from merjax import look, loop, loso, optim, parallel, report
 from merjax.config import check, claim, recipe, relevant
 from merjax.data import DATASETS
+from merjax.inner import inner
 from merjax.losses import LOSSES
 from merjax.models import MODELS, pretrained
 from merjax.ops import INPUTS
 from merjax.ops.augment import flip, random_augment, through_hsv
 from merjax.prepare import prepare, subjects_of
-from merjax.types import Dataset, Rows
+from merjax.types import Dataset
 
 
 def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
@@ -39,7 +40,9 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
     made_by, settings = INPUTS[config.input.name], config.train
     dataset = read(config)
     subject, names = subjects_of(dataset)
-    folds = loso.folds(np.array([clip.label for clip in dataset.clips]), subject)
+    name = config.protocol.name
+    split = loso.split(dataset.clips, subject, names, name, **config.protocol[name])
+    folds = split.folds
     if jax.process_index() == 0:
         claim(workdir, relevant(config), resume=resume)
 
@@ -93,7 +96,13 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         start=start,
     )
     seeds = tuple(range(config.seed, config.seed + config.seeds))
-    rows = parallel.table(seeds, folds)
+    label = np.array([clip.label for clip in dataset.clips])
+    chosen_on = [
+        inner(folds, label, subject, share=settings.inner_share, seed=seed)
+        for seed in seeds
+        if settings.select == "inner"
+    ]
+    rows = parallel.table(seeds, folds, chosen_on, refit=settings.refit)
     how, chunk, planned = loop.plan(job, rows, samples, settings.over_folds, settings.chunk)
     trained = loop.train_all(
         rows,
@@ -104,15 +113,17 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         folder=workdir / "checkpoints",
         save_seconds=settings.save_seconds,
     )
-    outcome = report.gather(trained.curves, folds, dataset, subject, names, seeds)
+    outcome = report.gather(trained.curves, rows, split, dataset, subject, names, seeds)
     clips = report.shown(outcome, config.report.gallery)
-    looks = look.look(trained.network, folds, samples, clips, report.explained(outcome, clips), net=net)
+    asked = report.explained(outcome, clips)
+    looks = look.look(trained.network, folds, samples, outcome.rows[clips], asked, net=net)
     if jax.process_index() > 0:
         return {}
     return report.write(
         workdir,
         outcome,
         select=settings.select,
+        patience=settings.patience,
         config=relevant(config),
         inputs=np.asarray(samples.x),
         vector=made_by.kind == "flow",
@@ -124,19 +135,12 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
             "notes": [
                 *dataset.notes(),
                 *told,
-                *(sentence(rows, row, epoch, names) for row, epoch in trained.stopped.items()),
-                *loso.remarks(np.asarray(samples.label), subject, dataset.classes, names),
+                *(report.stopped(rows, row, epoch, split) for row, epoch in trained.stopped.items()),
+                *loso.remarks(split, dataset.clips, dataset.classes),
             ],
             "left_out": list(dataset.left_out),
         },
     )
-
-
-def sentence(rows: Rows, row: int, epoch: int, names: list[str]) -> str:
-    """What is told of a training that stopped."""
-    who = f"The fold that leaves {names[rows.fold.subject[row]]} out, under seed {rows.seed[row]},"
-    kept = f"its network after epoch {epoch - 1}" if epoch > 1 else "its untrained network"
-    return f"{who} met numbers that are not finite in epoch {epoch} and stopped: {kept} was tested."
 
 
 def read(config: ConfigDict) -> Dataset:

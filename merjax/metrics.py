@@ -31,11 +31,20 @@ def mean_over_present(
     return (score * present).sum(-1) / np.maximum(present.sum(-1), 1)
 
 
-def uf1(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:
-    """Unweighted F1: mean over classes of 2 TP / (2 TP + FP + FN)."""
+def f1(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch k"]:
+    """F1 of every class: 2 TP / (2 TP + FP + FN)."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    total = counts.sum(-1) + counts.sum(-2)
-    return mean_over_present(2 * hits / np.maximum(total, 1), counts)
+    return 2 * hits / np.maximum(counts.sum(-1) + counts.sum(-2), 1)
+
+
+def uf1(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:
+    """Unweighted F1: mean over classes of their F1."""
+    return mean_over_present(f1(counts), counts)
+
+
+def wf1(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:
+    """Weighted F1: mean over classes of their F1, each class weighted by its share of the clips."""
+    return (f1(counts) * counts.sum(-1)).sum(-1) / np.maximum(counts.sum((-2, -1)), 1)
 
 
 def uar(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:

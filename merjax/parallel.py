@@ -5,7 +5,7 @@ loop bit for bit; `vmap` trains them side by side. `shard_map` and `shard_vmap` 
 never exchange anything, so the program holds no communication.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -77,11 +77,32 @@ def fold_mesh(how: str) -> Mesh:
     return Mesh(np.array(devices), ("fold",))
 
 
-def table(seeds: tuple[int, ...], folds: Fold) -> Rows:
-    """Every fold under every seed, seed by seed."""
+def table(seeds: tuple[int, ...], folds: Fold, inner: Sequence[Fold] = (), *, refit: bool = True) -> Rows:
+    """Every fold under every seed, seed by seed.
+
+    Args:
+        seeds: of the run.
+        folds: all folds, stacked.
+        inner: where an epoch is chosen inside the fold, the folds to choose it by, for each seed (see `inner.inner`).
+        refit: has the folds themselves too, to be trained for as long as was chosen; else those of `inner` alone.
+    """
+    blocks = [(seed, False, folds) for seed in seeds if refit or not inner]
+    blocks += [(seed, True, one) for seed, one in zip(seeds, inner, strict=bool(inner))]
+    wide = {name: max(getattr(one, name).shape[1] for _, _, one in blocks) for name in ("train", "test")}
+
+    def widened(one: Fold) -> Fold:
+        """Padded to the same number of rows; padding repeats row 0 of the samples under a false mask."""
+        pad = {
+            field: np.pad(getattr(one, field), ((0, 0), (0, wide[name] - getattr(one, field).shape[1])))
+            for name in wide
+            for field in (name, f"{name}_mask")
+        }
+        return one._replace(**pad)
+
     count = len(folds.subject)
-    tiled = jax.tree.map(lambda a: np.concatenate([np.asarray(a)] * len(seeds)), folds)
-    return Rows(np.repeat(np.array(seeds, np.int32), count), np.zeros(len(seeds) * count, bool), tiled)
+    seed, is_inner = (np.repeat([block[i] for block in blocks], count) for i in (0, 1))
+    stacked = jax.tree.map(lambda *a: np.concatenate(a), *(widened(one) for _, _, one in blocks))
+    return Rows(seed.astype(np.int32), is_inner.astype(bool), stacked)
 
 
 def part(rows: Rows, first: int, chunk: int) -> Rows:

@@ -77,9 +77,9 @@ class Samples(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """One leave-one-subject-out split: padded row numbers into Samples, never a copy of data."""
+    """One split: padded row numbers into Samples, never a copy of data."""
 
-    subject: Int[Host, ""]  # the one left out
+    subject: Int[Host, ""]  # number of the subject left out, or of the database tested
     train: Int[Host, " a"]
     train_mask: Bool[Host, " a"]
     test: Int[Host, " e"]
@@ -109,4 +109,4 @@ class Curves(NamedTuple):
 
     loss: Host  # [epochs] mean training loss
     accuracy: Host  # [epochs] on the augmented training batches
-    probability: Host  # [epochs, e, k] of the held-out subject's rows
+    probability: Host  # [epochs, e, k] of the test rows

@@ -85,6 +85,7 @@ def test_every_argument_of_every_component_is_a_field():
     assert c.input.mm_cof.theta == 0.5
     assert c.data.synthetic.seed == 0
     assert c.train.focal.gamma == 2.0
+    assert c.protocol.holdout.train == ""
     assert set(c.data) == {"name", "root", "repair", *DATASETS}
     c.lock()
     with pytest.raises(AttributeError):
@@ -96,3 +97,4 @@ def test_a_run_keeps_the_fields_that_it_used():
     assert set(kept["input"]) == {"name", "trdi_midi"}
     assert set(kept["model"]) == {"name", "afn"}
     assert "focal" not in kept["train"]
+    assert kept["protocol"] == {"name": "loso"}

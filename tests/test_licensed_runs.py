@@ -57,3 +57,41 @@ def test_the_composite_runs_on_the_three_data_sets_side_by_side(tmp_path):
     assert set(scores["databases"]) == {"casme2", "samm", "smic_hs"}
     assert scores["whole"]["subjects"] == 6
     assert scores["classes"] == ["negative", "positive", "surprise"]
+
+
+@pytest.fixture(scope="module")
+def casme2_and_samm(tmp_path_factory):
+    """The two data sets of MEGC 2018 side by side."""
+    root = tmp_path_factory.mktemp("megc2018")
+    for name in ("casme2", "samm"):
+        TREES[name](root / name, subjects=2, clips=10, faults=(), size=32)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "protocol", "tested"),
+    [
+        ("ststnet_megc2018", {}, "leave one subject out over 4 subjects", {"casme2", "samm"}),
+        ("ststnet_hde2018", {}, "leave one database out over 2 databases", {"casme2", "samm"}),
+        pytest.param(
+            "ststnet_hde2018",
+            {"name": "holdout", "holdout.train": "casme2", "holdout.test": "samm"},
+            "trained on casme2, tested on samm",
+            {"samm"},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_the_tasks_of_megc_2018_run(casme2_and_samm, tmp_path, config, changes, protocol, tested):
+    asked = [f"--config.protocol.{name}={value}" for name, value in changes.items()]
+    small = ["--config.data.megc2018.size=32", "--config.flow.name=dis"]
+    scores = run(config, casme2_and_samm, tmp_path / "run", *small, *asked)
+    assert scores["classes"] == ["I", "II", "III", "IV", "V"]
+    assert scores["protocol"] == protocol
+    assert set(scores["databases"]) == tested
+    assert "CASME II: release cropped, labels of sheet CASME2-ObjectiveClasses.xlsx." in scores["notes"]
+    assert ("mean_of_databases" in scores) == protocol.startswith("leave one database out")
+    predictions = (tmp_path / "run" / "predictions.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[1] for line in predictions} == tested
+    assert len(predictions) == scores["whole"]["n"]
+    assert protocol in (tmp_path / "run" / "report.html").read_text()

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from merjax import loso
-from merjax.types import InputError
+from merjax.types import Annotation, InputError
 
 
 @settings(max_examples=30, deadline=None)
@@ -31,13 +31,47 @@ def test_one_subject_or_one_class_is_refused():
         loso.folds(np.array([1, 1]), np.array([0, 1]))
 
 
+def clips_of(*owners):
+    """Clips from (database, subject, label), the number of each one's subject, and the subjects' names."""
+    clips = [Annotation(database, who, str(i), label) for i, (database, who, label) in enumerate(owners)]
+    names = sorted({f"{clip.database}/{clip.subject}" for clip in clips})
+    return clips, np.array([names.index(f"{clip.database}/{clip.subject}") for clip in clips]), names
+
+
 def test_remarks_name_the_lonely():
-    label, subject = np.array([0, 0, 1, 1, 0]), np.array([0, 0, 1, 1, 2])
-    single, lonely, absent = loso.remarks(label, subject, ("a", "b", "c"), ["x/1", "x/2", "y/1"])
-    assert "y/1" in single
-    assert "Class b has clips of one subject only (x/2)" in lonely
+    people = clips_of(("x", "1", 0), ("x", "1", 0), ("x", "2", 1), ("x", "2", 1), ("y", "1", 0))
+    single, lonely, absent = loso.remarks(loso.split(*people, "loso"), people[0], ("a", "b", "c"))
+    assert single == "Folds that test one clip only: 1, of y/1."
+    assert lonely == "The fold that tests x/2 trains without any clip of class b, so it cannot predict this class."
     assert "Class c has no clip" in absent
-    assert loso.remarks(np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1]), ("a", "b"), ["1", "2"]) == []
+    people = clips_of(("x", "1", 0), ("x", "1", 1), ("x", "2", 0), ("x", "2", 1))
+    assert loso.remarks(loso.split(*people, "loso"), people[0], ("a", "b")) == []
+
+
+def test_remarks_tell_what_a_holdout_cannot_predict_does_not_test_and_does_not_use():
+    people = clips_of(("x", "1", 0), ("x", "2", 1), ("y", "1", 1), ("y", "1", 2), ("z", "1", 0), ("z", "1", 0))
+    split = loso.split(*people, "holdout", train="x", test="y")
+    absent, unseen, idle = loso.remarks(split, people[0], ("a", "b", "c"))
+    assert absent == "Class a has no clip that is tested; it is left out of UF1 and UAR."
+    assert unseen == "The fold that tests y trains without any clip of class c, so it cannot predict this class."
+    assert idle == "Clips that are neither trained on nor tested: 2, of z."
+
+
+def test_a_split_names_what_each_fold_tests_and_says_which_protocol_it_is():
+    people = clips_of(("b", "1", 0), ("b", "2", 1), ("a", "1", 1), ("a", "1", 0))
+    for protocol, names, told in (
+        ("loso", ("a/1", "b/1", "b/2"), "leave one subject out over 3 subjects"),
+        ("database", ("a", "b"), "leave one database out over 2 databases"),
+    ):
+        split = loso.split(*people, protocol)
+        assert (split.names, split.told) == (names, told)
+        for name, rows, mask in zip(split.names, split.folds.test, split.folds.test_mask, strict=True):
+            tested = [people[0][row] for row in rows[mask]]
+            assert {name} == {f"{c.database}/{c.subject}" if protocol == "loso" else c.database for c in tested}
+    one = loso.split(*people, "holdout", train="a", test="b")
+    assert (one.names, one.held_out, one.told) == (("b",), "database", "trained on a, tested on b")
+    with pytest.raises(InputError, match=r"protocol\.name is 'cross'; it can be loso, database, holdout"):
+        loso.split(*people, "cross")
 
 
 @settings(max_examples=20, deadline=None)
@@ -83,7 +117,7 @@ def test_splits_of_databases_that_cannot_work_are_refused():
         loso.database_folds(label, database)
     with pytest.raises(InputError, match="trains on b has clips of one class"):
         loso.holdout(label, database, train="b", test="a")
-    with pytest.raises(InputError, match="to test on is 'c'; it can be a, b"):
+    with pytest.raises(InputError, match=r"protocol\.holdout\.test is 'c'; it can be a, b"):
         loso.holdout(label, database, train="a", test="c")
     with pytest.raises(InputError, match="both 'a'"):
         loso.holdout(label, database, train="a", test="a")

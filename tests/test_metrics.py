@@ -15,6 +15,7 @@ def test_golden_example_of_the_field():
     assert metrics.accuracy(counts) == pytest.approx(0.6)
     assert metrics.uf1(counts) == pytest.approx(0.444444, abs=1e-6)
     assert metrics.uar(counts) == pytest.approx(0.488889, abs=1e-6)
+    assert metrics.wf1(counts) == pytest.approx(0.533333, abs=1e-6)
 
 
 @settings(max_examples=50, deadline=None)
@@ -27,6 +28,7 @@ def test_equal_to_scikit_learn_over_the_classes_that_have_clips(seed, classes, n
     options = {"labels": present, "average": "macro", "zero_division": 0}
     assert metrics.uf1(counts) == pytest.approx(f1_score(label, prediction, **options))
     assert metrics.uar(counts) == pytest.approx(recall_score(label, prediction, **options))
+    assert metrics.wf1(counts) == pytest.approx(f1_score(label, prediction, **options | {"average": "weighted"}))
 
 
 def test_a_class_without_clips_is_left_out_but_predicting_it_still_costs_the_others():
@@ -44,6 +46,7 @@ def test_relabelling_the_classes_changes_nothing(rng):
     before, after = metrics.confusion(label, prediction, 4), metrics.confusion(order[label], order[prediction], 4)
     assert metrics.uf1(before) == pytest.approx(metrics.uf1(after))
     assert metrics.uar(before) == pytest.approx(metrics.uar(after))
+    assert metrics.wf1(before) == pytest.approx(metrics.wf1(after))
 
 
 def test_resampling_equals_pooling_the_drawn_subjects(rng):

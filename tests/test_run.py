@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from conftest import REPOSITORY
 
-from merjax import config, main
+from merjax import config, main, report
 from merjax.types import InputError
 
 SMALL = {
@@ -96,11 +96,16 @@ def test_the_last_epoch_counts_unless_the_test_subject_chooses(tmp_path):
     assert test["whole"]["accuracy"] >= last["whole"]["accuracy"]
     curves = rows(tmp_path / "test" / "curves.csv")
     for subject in rows(tmp_path / "test" / "subjects.csv"):
-        mine = [float(row["test_accuracy"]) for row in curves if row["subject"] == subject["subject"]]
+        mine = [float(row["test_accuracy"]) for row in curves if row["fold"] == subject["fold"]]
         assert mine[int(subject["epoch"]) - 1] == max(mine)
         assert max(mine[int(subject["epoch"]) :], default=0) < max(mine)
-    assert "epoch chosen on the test subject" in (tmp_path / "test" / "report.html").read_text()
-    assert "epoch chosen on the test subject" not in (tmp_path / "last" / "report.html").read_text()
+    pages = {name: (tmp_path / name / "report.html").read_text() for name in ("last", "test")}
+    assert "Read with care: epoch chosen on the test subject" in pages["test"]
+    assert "Read with care" not in pages["last"]
+    assert "[epoch chosen on the test subject]" not in pages["last"]  # of its own scores none
+    for run, other in ((last, test), (test, last)):  # either gives both
+        assert run["selections"][other["select"]]["uf1"] == other["whole"]["uf1"]
+    assert "the same run, epoch chosen on the test subject: UF1 " in report.summary(last, tmp_path)
     assert "What the network sees" not in (tmp_path / "last" / "report.html").read_text()
 
 
@@ -151,7 +156,7 @@ def test_a_workdir_that_is_a_file_is_refused_and_one_with_nothing_saved_is_begun
         ({"input.name": "flow"}, "input.name is 'flow'; it can be apex, "),
         ({"model.name": "vgg"}, "model.name is 'vgg'; it can be afn, "),
         ({"train.loss": "hinge"}, "train.loss is 'hinge'; it can be cross_entropy, focal"),
-        ({"train.select": "best"}, "train.select is 'best'; it can be last, test"),
+        ({"train.select": "best"}, "train.select is 'best'; it can be last, inner, test"),
         (
             {"train.over_folds": "pmap"},
             "train.over_folds is 'pmap'; it can be auto, steps, map, vmap, shard_map, shard_vmap",
@@ -169,6 +174,12 @@ def test_a_workdir_that_is_a_file_is_refused_and_one_with_nothing_saved_is_begun
         ({"data.name": "flow_folder"}, "input.name 'trdi_midi' needs frames, length, which data.name 'flow_folder'"),
         ({"data.root": "/somewhere"}, "data.root is '/somewhere' but data.name 'synthetic' reads no folder"),
         ({"data.synthetic.subjects": 1}, "subjects is 1 and must be at least 2"),
+        ({"protocol.name": "cross"}, "protocol.name is 'cross'; it can be loso, database, holdout"),
+        (
+            {"protocol.name": "database"},
+            "needs several databases, and data.name 'synthetic' is one; data sets that can",
+        ),
+        ({"protocol.name": "holdout", "data.name": "casme2"}, "and data.name 'casme2' is one; data sets that can hold"),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_work(tmp_path, changes, sentence):
@@ -233,7 +244,7 @@ def test_a_lonely_subject_and_a_lonely_class_are_remarked_not_refused(tmp_path, 
     scores = main.run(settings(**changes), tmp_path / "run")
     lonely, class_of_one = scores["notes"]
     assert "tiny/s3" in lonely
-    assert "Class surprise has clips of one subject only (tiny/s1)" in class_of_one
+    assert "The fold that tests tiny/s1 trains without any clip of class surprise" in class_of_one
 
 
 def test_faulty_clips_are_refused_or_left_out_and_listed(tmp_path, rng):

@@ -18,11 +18,13 @@ class Source(NamedTuple):
         read: gives the Dataset.
         gives: the parts of a clip that an input can ask for.
         folder: reads `data.root` under the policy `data.repair`.
+        several: its clips can be of several databases.
     """
 
     read: Callable[..., Dataset]
     gives: tuple[str, ...]
     folder: bool
+    several: bool = False
 
 
 FRAMES = ("frames", "length", "apex")
@@ -40,8 +42,11 @@ LICENSED = {  # name -> the parts that it can mean, the usual one first
 
 DATASETS: dict[str, Source] = {
     "synthetic": Source(synthetic.read, ("frames", "length", "apex", "onset_apex", "apex_offset"), folder=False),
-    "flow_folder": Source(flow_folder.read, ("onset_apex", "apex_offset"), folder=True),
+    "flow_folder": Source(flow_folder.read, ("onset_apex", "apex_offset"), folder=True, several=True),
     **{name: Source(partial(corpus.read, parts), FRAMES, folder=True) for name, parts in LICENSED.items()},
-    "megc2019": Source(corpus.composite, FRAMES, folder=True),
-    "tfds": Source(built.read, FRAMES, folder=True),
+    **{
+        name: Source(partial(corpus.composite, scheme=scheme), FRAMES, folder=True, several=True)
+        for name, scheme in corpus.COMPOSITES.items()
+    },
+    "tfds": Source(built.read, FRAMES, folder=True, several=True),
 }

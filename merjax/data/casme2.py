@@ -27,8 +27,9 @@ Key = tuple[int, str]  # number of the subject and name of the clip: the name al
 def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
     """Reads every clip of a sheet with its frames.
 
-    Where the sheet and a folder of selected or cropped frames differ, the folder's first and last number win. The
-    classes of MEGC 2018 come from the file of objective classes, if the sheet has no such column. Where releases lie
+    Where the sheet and a folder of selected or cropped frames differ, the folder's first and last number win. Objective
+    classes come from their own file where there is one, as in MEGC 2018, unless a sheet is asked for that has them
+    (OUR CHOICE). Where releases lie
     side by side, cropped faces are taken before selected frames and these before whole recordings; of several sheets
     that of 2014, whose labels MEGC 2019 uses (both OUR CHOICE).
 
@@ -48,13 +49,13 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     found = frames.release(root, RELEASES, r"sub\d+", release)
     folders = frames.clips(found.folders)
     rows = sheets.samples(sheets.find(root, SHEETS, sheet))
-    objective = {} if "objective" in rows[0].cells else _objective_classes(root)
+    objective = {} if sheet and "objective" in rows[0].cells else _objective_classes(root)
     clips = []
     for row in rows:
         subject, clip = key = sheets.key(row)
         clips.append(
             record(
-                {"objective": objective.get(key)} | row.cells,
+                row.cells | ({"objective": objective.get(key)} if objective else {}),
                 frames.read(folders.get((subject, clip.casefold()))),
                 dataset="casme2",
                 release=found.name,

@@ -13,6 +13,7 @@ from merjax.data.repair import POLICIES
 from merjax.data.selection import Chosen, select
 from merjax.types import Annotation, Dataset, InputError, pick
 
+COMPOSITES = {"megc2019": "megc2019", "megc2018": "megc2018", "composite": ""}  # name -> its usual scheme
 CROPS = ("auto", "none", "centre", "haar", "lbp", "landmarks")
 
 
@@ -99,52 +100,65 @@ def choose(
     records = source.records(place, release=release, sheet=sheet, repair="none" if repair == "none" else "flag")
     records = tuple(record._replace(fps=record.fps or fps) for record in records)
     chosen = schemes.own(own, records) if own else pick(schemes.SCHEMES, "scheme", scheme or source.scheme)
-    told = [origin(dataset, records, known.sheet(source, place, sheet))]
+    told = [origin(dataset, records, place, chosen, sheet)]
     return select(dataset, records, chosen, told, exclude=exclude, repair=repair)
 
 
 def composite(
     root: str,
     *,
-    scheme: str = "megc2019",
+    parts: tuple[str, ...] = (),
+    scheme: str = "",
+    own: Mapping[str, Any] = {},
     exclude: tuple[str, ...] = (),
     apex: str = "midpoint",
     crop: str = "auto",
     size: int = 128,
+    fps: float = 0.0,
     phases: tuple[str, ...] = (),
     repair: str = "flag",
 ) -> Dataset:
-    """Reads the data sets of a composite protocol, each from the folder in `root`, or `root` itself, that holds it.
+    """Reads several data sets under one scheme, each from the folder in `root`, or `root` itself, that holds it.
 
-    Arguments, result and errors as `read`. Equal names of subjects in two data sets are two people. Of CASME II the
-    sheet of 2014 is read, whatever others lie beside it, as the protocol has it.
+    `parts` are keys in `KNOWN`; empty for those of the scheme. `own` goes with `parts`. Other arguments, result and
+    errors as `read`. Equal names of subjects in two data sets are two people. Of CASME II the sheet of 2014 is read,
+    whatever others lie beside it, as MEGC 2019 has it, and for MEGC 2018 the file of objective classes.
     """
     check(apex, crop, size, repair)
-    return loading(
-        choose_composite(root, scheme=scheme, exclude=exclude, repair=repair), apex=apex, crop=crop, size=size
-    )
+    chosen = choose_composite(root, parts=parts, scheme=scheme, own=own, exclude=exclude, fps=fps, repair=repair)
+    return loading(chosen, apex=apex, crop=crop, size=size)
 
 
 def choose_composite(
-    root: str, *, scheme: str = "megc2019", exclude: tuple[str, ...] = (), repair: str = "flag"
+    root: str,
+    *,
+    parts: tuple[str, ...] = (),
+    scheme: str = "",
+    own: Mapping[str, Any] = {},
+    exclude: tuple[str, ...] = (),
+    fps: float = 0.0,
+    repair: str = "flag",
 ) -> Chosen:
-    """The clips of a composite protocol that a run takes; arguments and errors as `composite`."""
-    chosen, place = pick(schemes.SCHEMES, "scheme", scheme), frames.absolute(root)
-    records, told = list[Record](), list[str]()
-    for dataset in chosen.datasets:
-        found, sentence = member(place, dataset, "none" if repair == "none" else "flag")
-        records += found
-        told.append(sentence)
-    return select(scheme, records, chosen, told, exclude=exclude, repair=repair)
+    """The clips of several data sets that a run takes; arguments and errors as `composite`."""
+    fixed = schemes.Scheme("own", {}) if own else pick(schemes.SCHEMES, "scheme", scheme)
+    names = tuple(dict.fromkeys(parts)) or fixed.datasets
+    if not names:
+        raise InputError(f"parts is empty; beside a scheme of your own it should name data sets, of {', '.join(KNOWN)}")
+    found = {name: member(frames.absolute(root), name, "none" if repair == "none" else "flag") for name in names}
+    records = [record._replace(fps=record.fps or fps) for _, some in found.values() for record in some]
+    chosen = schemes.own(own, records) if own else fixed
+    told = [origin(name, some, place, chosen) for name, (place, some) in found.items()]
+    return select(chosen.name, records, chosen, told, exclude=exclude, repair=repair)
 
 
-def member(root: Path, dataset: str, repair: str) -> tuple[tuple[Record, ...], str]:
-    """The clips of one data set of a composite, and the sentence on where they come from.
+def member(root: Path, dataset: str, repair: str) -> tuple[Path, tuple[Record, ...]]:
+    """The folder of one data set of a composite, and its clips.
 
     Raises:
-        InputError: no folder holds it; the sentence gives the reason of the folder that came nearest.
+        InputError: there is no such data set, or no folder holds it; then the sentence gives the reason of the folder
+            that came nearest.
     """
-    source, reasons = KNOWN[dataset], list[str]()
+    source, reasons = pick(KNOWN, "parts", dataset), list[str]()
     for place in (*map(Path, frames.subfolders(root).values()), root):
         try:
             found = source.records(place, repair=repair)
@@ -152,7 +166,7 @@ def member(root: Path, dataset: str, repair: str) -> tuple[tuple[Record, ...], s
             reasons.append(str(error).rstrip("."))
             continue
         if any(record.frames for record in found):
-            return found, origin(dataset, found, known.sheet(source, place))
+            return place, found
         reasons.append(f"{place} has its sheet, but frames of none of its {len(found)} clips")
     # A reader looks for its folders first, so another reason means that it found those.
     nearest = next((reason for reason in reasons if "holds no frames" not in reason), reasons[-1])
@@ -186,8 +200,18 @@ def annotation(record: Record, label: int) -> Annotation:
     return Annotation(record.dataset, record.subject, clip, label, record.frames)
 
 
-def origin(dataset: str, records: Sequence[Record], sheet: Path | None) -> str:
-    """The sentence on where clips come from: data set, release and sheet."""
+def origin(dataset: str, records: Sequence[Record], root: Path, scheme: schemes.Scheme, asked: str = "") -> str:
+    """The sentence on where clips come from: data set, release and the sheet of their labels.
+
+    Args:
+        dataset: key in `KNOWN`.
+        records: its clips.
+        root: its folder.
+        scheme: says whether labels are emotions or objective classes.
+        asked: name of the sheet, if it was named.
+    """
+    objective = schemes.by_objective(scheme.groups.get(dataset, {}))
+    sheet = known.sheet(KNOWN[dataset], root, asked, objective=objective)
     releases = ", ".join(sorted({record.release for record in records}))
     labels = f"labels of sheet {sheet.name}" if sheet else "labels of its folders"
     return f"{KNOWN[dataset].title}: release {releases}, {labels}."

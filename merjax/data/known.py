@@ -60,6 +60,7 @@ class Known(NamedTuple):
         owner: where to apply for it.
         faces: releases whose frames are faces already.
         documented: counts, one entry for each variant of the sheet.
+        classes: file names of a sheet of objective classes alone, as `sheets`.
     """
 
     title: str
@@ -70,10 +71,18 @@ class Known(NamedTuple):
     owner: str
     faces: tuple[str, ...] = ("cropped",)
     documented: tuple[Documented, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
-def sheet(known: Known, root: Path, asked: str = "") -> Path | None:
-    """The annotation sheet in a data set's folder, in its archives too; None if there is none."""
+def sheet(known: Known, root: Path, asked: str = "", *, objective: bool = False) -> Path | None:
+    """The annotation sheet in a data set's folder, in its archives too; None if there is none.
+
+    Args:
+        known: the data set.
+        root: its folder.
+        asked: name of the sheet, or empty for the first there is.
+        objective: the sheet of objective classes alone is taken before the others.
+    """
     if not known.sheets:
         return None
     if asked and (root / asked).is_file():
@@ -90,7 +99,7 @@ def sheet(known: Known, root: Path, asked: str = "") -> Path | None:
         for name in frames.names(place)
         if name.lower().endswith((".xlsx", ".xls", ".csv")) and not name.startswith((".", "~$"))
     ]
-    for pattern in (asked.lower(),) if asked else known.sheets:
+    for pattern in (asked.lower(),) if asked else (*(known.classes if objective else ()), *known.sheets):
         fits = [path for path in tables if fnmatchcase(path.name.lower(), pattern)]
         if fits:
             return min(fits, key=lambda path: (places.index(path.parent), frames.natural(path.name)))
@@ -123,6 +132,7 @@ KNOWN: dict[str, Known] = {
             Documented(schemes.CASME2_2019, 255, 26, _CASME2 | {"surprise": 28, "sadness": 4}, pattern="*20190701*"),
             Documented(schemes.CASME2_256, 256, 26, _CASME2 | {"disgust": 64}, BY_CODE, "*label*"),
         ),
+        classes=(casme2.OBJECTIVE,),
     ),
     "samm": Known(
         "SAMM",

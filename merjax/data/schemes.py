@@ -1,8 +1,8 @@
 """Label schemes: which emotions, or objective classes, of a data set make a class, and which clips stay out.
 
-`SCHEMES` is the table that a config's `data.scheme` is looked up in. The MEGC protocols are a scheme, its data sets and
-a split: MEGC 2019 is "megc2019" with `loso.folds`; of MEGC 2018 the composite task is "megc2018" with `loso.folds`, and
-the holdout task, train on one data set and test on the other both ways, is "megc2018" with `loso.database_folds`.
+`SCHEMES` is the table that a config's `data.<name>.scheme` is looked up in. The MEGC protocols are a scheme, its data
+sets and a split: MEGC 2019 is "megc2019" with protocol "loso"; of MEGC 2018 the composite task is "megc2018" with
+"loso", and the holdout task, train on one data set and test on the other both ways, is "megc2018" with "database".
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def labels(record: Record, scheme: Scheme) -> tuple[int, ...]:
         scheme: says what is a class.
     """
     groups = scheme.groups[record.dataset]
-    parts = [record.objective_class] if _by_objective(groups) else record.emotion.split("+")
+    parts = [record.objective_class] if by_objective(groups) else record.emotion.split("+")
     place = {member: k for k, members in enumerate(groups.values()) for member in members}
     return tuple(place.get(part, -1) if part is not None else -1 for part in parts)
 
@@ -143,7 +143,7 @@ def own(groups: Groups, records: Sequence[Record]) -> Scheme:
     named = [(member, name) for name, members in read.items() for member in members]
     if len({isinstance(member, str) for member, _ in named}) > 1:
         raise InputError("data.scheme mixes emotions and objective classes; it should name only one of the two kinds")
-    what = "objective class" if _by_objective(read) else "emotion"
+    what = "objective class" if by_objective(read) else "emotion"
     emotions = {part for record in records for part in record.emotion.split("+") if part}
     objective = {record.objective_class for record in records if record.objective_class is not None}
     there = emotions if what == "emotion" else objective
@@ -158,7 +158,8 @@ def own(groups: Groups, records: Sequence[Record]) -> Scheme:
     return Scheme("own", {dataset: read for dataset in sorted({record.dataset for record in records})})
 
 
-def _by_objective(groups: Groups) -> bool:
+def by_objective(groups: Groups) -> bool:
+    """Whether classes are made of objective classes, not of emotions."""
     return any(isinstance(member, int) for members in groups.values() for member in members)
 
 
@@ -167,7 +168,7 @@ def _reason(record: Record, scheme: Scheme) -> str:
     excluded = scheme.exclusions.get((record.dataset, record.subject, record.clip))
     if excluded:
         return excluded
-    objective = _by_objective(scheme.groups[record.dataset])
+    objective = by_objective(scheme.groups[record.dataset])
     what, value = ("objective class", record.objective_class) if objective else ("emotion", record.emotion)
     if not value:
         return f"its sheet gives no {what}"

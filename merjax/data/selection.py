@@ -110,7 +110,7 @@ def _trimmed(record: Record) -> Record:
 
 
 def _label(record: Record, scheme: schemes.Scheme) -> str:
-    objective = any(isinstance(each, int) for members in scheme.groups[record.dataset].values() for each in members)
+    objective = schemes.by_objective(scheme.groups[record.dataset])
     return str(record.objective_class) if objective else record.emotion or "no label"
 
 

@@ -25,7 +25,6 @@ from merjax.data.schemes import SCHEMES
 from merjax.data.selection import Chosen
 from merjax.types import InputError, pick
 
-COMPOSITE = "megc2019"  # name of the data set that is made of several
 FORMAT = "array_record"  # the default of TensorFlow Datasets needs TensorFlow
 
 
@@ -34,7 +33,7 @@ class Config(tfds.core.BuilderConfig):
     """Which clips are built, by which labels.
 
     Attributes:
-        dataset: key in `KNOWN`, or "megc2019" for a composite.
+        dataset: key in `KNOWN`, or in `corpus.COMPOSITES`.
         choice: keyword arguments of `corpus.choose`, of a composite those of `corpus.choose_composite`.
         beam: the examples are made by an Apache Beam pipeline.
     """
@@ -48,20 +47,20 @@ class Config(tfds.core.BuilderConfig):
         """Names by label."""
         if self.choice.get("own"):
             return list(self.choice["own"])
-        usual = COMPOSITE if self.dataset == COMPOSITE else pick(KNOWN, "part", self.dataset).scheme
-        return list(pick(SCHEMES, "scheme", self.choice.get("scheme") or usual).classes)
+        usual = {**{name: known.scheme for name, known in KNOWN.items()}, **corpus.COMPOSITES}
+        return list(pick(SCHEMES, "scheme", self.choice.get("scheme") or pick(usual, "part", self.dataset)).classes)
 
     def choose(self, root: str) -> Chosen:
         """The clips of a data set's folder."""
-        if self.dataset == COMPOSITE:
-            return corpus.choose_composite(root, **self.choice)
+        if self.dataset in corpus.COMPOSITES:
+            return corpus.choose_composite(root, **{"scheme": corpus.COMPOSITES[self.dataset], **self.choice})
         return corpus.choose((self.dataset,), root, **self.choice)
 
 
 def usual() -> list[Config]:
     """A config for each data set under each of its schemes, and for the composites."""
     names = [(dataset, scheme) for dataset in KNOWN for scheme in SCHEMES if dataset in SCHEMES[scheme].groups]
-    names += [(COMPOSITE, scheme) for scheme in SCHEMES if len(SCHEMES[scheme].datasets) > 1]
+    names += [(dataset, scheme) for dataset, scheme in corpus.COMPOSITES.items() if scheme]
     return [Config(name=f"{one}-{scheme}", dataset=one, choice={"scheme": scheme}) for one, scheme in names]
 
 

@@ -10,9 +10,9 @@ from merjax.models.inside import Look
 from merjax.report.environment import ran_on
 from merjax.report.gallery import Picture
 from merjax.report.page import page
-from merjax.report.scores import SELECT, Outcome, gather, scores, uf1_by_epoch, write_tables
+from merjax.report.scores import SELECT, Outcome, chosen, gather, scores, stopped, uf1_by_epoch, write_tables
 
-__all__ = ["SELECT", "Outcome", "explained", "gather", "scores", "shown", "summary", "write"]
+__all__ = ["SELECT", "Outcome", "chosen", "explained", "gather", "scores", "shown", "stopped", "summary", "write"]
 
 
 def write(
@@ -20,6 +20,7 @@ def write(
     outcome: Outcome,
     *,
     select: str,
+    patience: int = 0,
     config: dict,
     inputs: Float[np.ndarray, "n p h w c"],
     vector: bool,
@@ -32,25 +33,26 @@ def write(
         folder: the run's folder.
         outcome: predictions and curves.
         select: how the epoch was chosen.
+        patience: see `inner.best_epoch`.
         config: what was asked for.
-        inputs: network input of every clip.
+        inputs: network input of every clip of the data set.
         vector: channels 0 and 1 are flow.
-        looks: row of a clip to what it does inside its network; the page shows these clips, see `shown`.
+        looks: place of a tested clip to what it does inside its network; the page shows these clips, see `shown`.
         facts: further fields of scores.json (seconds, notes, clips left out).
 
     Returns:
         The content of scores.json.
     """
-    content, machine = scores(outcome, select) | facts, ran_on()
+    content, machine = scores(outcome, select, patience) | facts, ran_on()
     write_json(folder / "environment.json", machine)
-    write_tables(folder, outcome, select)
+    write_tables(folder, outcome, select, patience)
     write_json(folder / "scores.json", content)
     pictures: dict[str, list[Picture]] = {name: [] for name in outcome.classes}
     for i, asked in zip(looks, explained(outcome, np.array(list(looks), np.int64)), strict=True):
         predicted, truth = (outcome.classes[k] for k in asked)
         first, second = outcome.probability[0, -1, i, asked].tolist()
-        picture = Picture(outcome.clips[i].sample_id, inputs[i], predicted, truth, (first, second), looks[i])
-        pictures[truth].append(picture)
+        name, x = outcome.clips[i].sample_id, inputs[outcome.rows[i]]
+        pictures[truth].append(Picture(name, x, predicted, truth, (first, second), looks[i]))
     html = page(
         title=f"{config['model']['name']} on {config['data']['name']}, input {config['input']['name']}",
         scores=content,
@@ -66,9 +68,8 @@ def write(
 
 
 def shown(outcome: Outcome, count: int) -> Int[np.ndarray, " m"]:
-    """Rows of the clips that the page shows: at most `count` of each class."""
-    tested = np.isfinite(outcome.probability[0, -1]).all(-1)
-    each = [np.flatnonzero(tested & (outcome.label == k)) for k in range(len(outcome.classes))]
+    """Places of the tested clips that the page shows: at most `count` of each class."""
+    each = [np.flatnonzero(outcome.label == k) for k in range(len(outcome.classes))]
     return np.concatenate([spread(rows, count) for rows in each])
 
 
@@ -84,21 +85,27 @@ def spread(rows: np.ndarray, count: int) -> np.ndarray:
 
 def summary(scores: dict, folder: Path) -> str:
     """The scores of a run as a table for the terminal, and where its report lies."""
-    rows = [("", "clips", "subjects", "ACC", "UF1", "95 % interval", "UAR", "95 % interval")]
+    rows = [("", "clips", "subjects", "ACC", "UF1", "95 % interval", "WF1", "UAR", "95 % interval")]
     for name, part in [("all", scores["whole"]), *scores["databases"].items()]:
         bounds = ["[{:.3f}, {:.3f}]".format(*part[f"{score}_interval"]) for score in ("uf1", "uar")]
         rows.append(
             (
                 *(name, str(part["n"]), str(part["subjects"]), f"{part['accuracy']:.3f}"),
-                *(f"{part['uf1']:.3f}", bounds[0], f"{part['uar']:.3f}", bounds[1]),
+                *(f"{part['uf1']:.3f}", bounds[0], f"{part['wf1']:.3f}", f"{part['uar']:.3f}", bounds[1]),
             )
         )
     if len(scores["databases"]) == 1:
         rows.pop()  # the only database is all
+    if mean := scores.get("mean_of_databases"):
+        bound = "[{:.3f}, {:.3f}]".format(*mean["uar_interval"])
+        told = (f"{mean['accuracy']:.3f}", "", "", "", f"{mean['uar']:.3f}", bound)
+        rows.append(("mean of databases", "", "", *told))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     lines += [f"note: {note}" for note in scores["notes"]]
     lines += [f"left out: {sentence}" for sentence in scores["left_out"]]
+    others = [one for name, one in scores["selections"].items() if name != scores["select"]]
+    lines += [f"the same run, {one['words']}: UF1 {one['uf1']:.3f}, UAR {one['uar']:.3f}" for one in others]
     seeds = f"mean of {len(scores['seeds'])} seeds, " if len(scores["seeds"]) > 1 else ""
-    lines.append(f"{scores['protocol']}, {seeds}{SELECT[scores['select']]}; report: {folder / 'report.html'}")
+    lines.append(f"{scores['protocol']}, {seeds}{chosen(scores)}; report: {folder / 'report.html'}")
     return "\n".join(lines)

@@ -11,8 +11,7 @@ from jaxtyping import Float
 
 from merjax.report import figures
 from merjax.report.gallery import Picture, gallery
-
-TEST_CHOSEN = "epoch chosen on the test subject"
+from merjax.report.scores import chosen
 
 
 def page(
@@ -30,24 +29,25 @@ def page(
 
     Args:
         title: its heading.
-        scores: the content of scores.json. With `select` "test" every score says that its epoch was chosen on the test
-            subject.
+        scores: the content of scores.json. With `select` "test" every score says that its epoch was chosen on what is
+            tested.
         config: the run's configuration, nested.
         environment: versions, devices, commit and the `command` that repeats the run.
         loss: mean training loss of every seed and fold after each epoch.
-        uf1: pooled UF1 of the held-out subjects after each epoch, one row per seed.
+        uf1: pooled UF1 of all tested clips after each epoch, one row per seed.
         pictures: class name to some of its clips.
         vector: the channels of the inputs are flow (u right, v down, ...), not an image.
 
     Returns:
         The HTML text.
     """
-    warn = f' <strong class="warn">[{TEST_CHOSEN}]</strong>' if scores["select"] == "test" else ""
+    warn = f' <strong class="warn">[{chosen(scores)}]</strong>' if scores["select"] == "test" else ""
     parts = _parts(scores)
     body = [
         f"<header><h1>{escape(title)}</h1>{_summary(scores)}{_banner(scores)}</header>",
         _section("Scores", _headline(scores, warn), _interval_plots(scores, parts, warn)),
         _section("By database" if len(parts) > 1 else "The clips scored", _databases(scores, parts, warn)),
+        _section("How the epoch is chosen", _selections(scores)) if len(scores["selections"]) > 1 else "",
         _section("By seed", _seeds(scores, warn)) if len(scores["whole"]["per_seed"]) > 1 else "",
         _section("Confusion", _confusions(scores, parts, warn)),
         _section("Learning curves", _curves(scores, loss, uf1, warn)) if loss.size and uf1.size else "",
@@ -79,10 +79,10 @@ def _parts(scores: dict) -> dict[str, dict]:
 def _summary(scores: dict) -> str:
     whole, seeds = scores["whole"], scores["seeds"]
     source = f" from {_listed(scores['databases'])}" if scores["databases"] else ""
-    chosen = TEST_CHOSEN if scores["select"] == "test" else f"{scores['select']} epoch scored"
+    epoch = chosen(scores) if scores["select"] == "test" else f"{scores['select']} epoch scored"
     run = f"seed{'s' * (len(seeds) > 1)} {_listed(seeds)}"
     clips = f"{_many(whole['n'], 'clip')} of {_many(whole['subjects'], 'subject')}{source}"
-    told = f"{clips} in {len(scores['classes'])} classes; {scores['protocol']}, {chosen}, {run}."
+    told = f"{clips} in {len(scores['classes'])} classes; {scores['protocol']}, {epoch}, {run}."
     return f'<p class="lead">{escape(told)}</p>'
 
 
@@ -90,10 +90,10 @@ def _banner(scores: dict) -> str:
     if scores["select"] != "test":
         return ""
     why = (
-        "Every held-out subject was scored at the epoch that suits it best, so these scores are too high for an unseen "
-        "person. Compare them only with scores that were chosen the same way."
+        f"Every held-out {scores['held_out']} was scored at the epoch that suits it best, so these scores are too high "
+        "for an unseen one. Compare them only with scores that were chosen the same way."
     )
-    return f'<p class="banner" role="note"><strong>Read with care: {TEST_CHOSEN}.</strong> {why}</p>'
+    return f'<p class="banner" role="note"><strong>Read with care: {chosen(scores)}.</strong> {why}</p>'
 
 
 def _headline(scores: dict, warn: str) -> str:
@@ -101,6 +101,7 @@ def _headline(scores: dict, warn: str) -> str:
     cards = [
         ("ACC", "share of clips recognised", _score(whole["accuracy"]), f"of {_many(whole['n'], 'clip')}"),
         ("UF1", "mean F1 of the classes", _score(whole["uf1"]), _interval(whole["uf1_interval"])),
+        ("WF1", "their F1, weighted by clips", _score(whole["wf1"]), _interval(whole["wf1_interval"])),
         ("UAR", "mean recall of the classes", _score(whole["uar"]), _interval(whole["uar_interval"])),
     ]
     told = "".join(
@@ -129,8 +130,11 @@ def _interval_plots(scores: dict, parts: dict[str, dict], warn: str) -> str:
 
 
 def _databases(scores: dict, parts: dict[str, dict], warn: str) -> str:
+    def pair(part: dict, key: str) -> str:
+        return f"{_score(part[key])} <span>{_interval(part[f'{key}_interval'])}</span>"
+
     def cells(part: dict) -> list[str]:
-        pairs = [f"{_score(part[key])} <span>{_interval(part[f'{key}_interval'])}</span>" for key in ("uf1", "uar")]
+        pairs = [pair(part, key) for key in ("uf1", "wf1", "uar")]
         return [str(part["n"]), str(part["subjects"]), _score(part["accuracy"]), *pairs]
 
     def counts(part: dict) -> list[str]:
@@ -141,20 +145,42 @@ def _databases(scores: dict, parts: dict[str, dict], warn: str) -> str:
         for name, part in parts.items()
         if part["absent"]
     )
-    head = ["clips", "subjects", "ACC", "UF1", "UAR"]
-    table = _table("Scores", head, {name: cells(part) for name, part in parts.items()})
+    head = ["clips", "subjects", "ACC", "UF1", "WF1", "UAR"]
+    rows = {name: cells(part) for name, part in parts.items()}
+    if mean := scores.get("mean_of_databases"):
+        rows["mean of databases"] = ["", "", _score(mean["accuracy"]), "", "", pair(mean, "uar")]
+    table = _table("Scores", head, rows)
     classes = _table("Clips per class", scores["classes"], {name: counts(part) for name, part in parts.items()})
     words = f"In brackets the 95&nbsp;% intervals from resampling subjects.{absent}"
     return _figure(table, words, warn) + _figure(classes, "Clips per class.")
 
 
+def _selections(scores: dict) -> str:
+    def cells(one: dict) -> list[str]:
+        pairs = [f"{_score(one[key])} <span>{_interval(one[f'{key}_interval'])}</span>" for key in ("uf1", "uar")]
+        return [_score(one["accuracy"]), *pairs, _score(one["uf1"] - scores["whole"]["uf1"])]
+
+    rows = {
+        one["words"] + " (counted here)" * (name == scores["select"]): cells(one)
+        for name, one in scores["selections"].items()
+    }
+    of = scores["held_out"]
+    words = (
+        "The same predictions of the same run, counted at other epochs. "
+        f'<strong class="warn">The row chosen on the test {of}</strong> is too high for an unseen person: it is here '
+        "to show by how much, and to be compared with published scores that were chosen so, with none else."
+    )
+    head = ["ACC", "UF1", "UAR", "UF1 more than counted"]
+    return _figure(_table("Scores by the choice of the epoch", head, rows), words)
+
+
 def _seeds(scores: dict, warn: str) -> str:
-    keys, runs = ("accuracy", "uf1", "uar"), scores["whole"]["per_seed"]
+    keys, runs = ("accuracy", "uf1", "wf1", "uar"), scores["whole"]["per_seed"]
     rows = {f"seed {run['seed']}": [_score(run[key]) for key in keys] for run in runs}
     spans = ([run[key] for run in runs] for key in keys)
     rows["largest difference"] = [_score(max(span) - min(span)) for span in spans]
     words = "The same run from different random starts: a difference between two methods of this size can be luck."
-    return _figure(_table("Scores by seed", ["ACC", "UF1", "UAR"], rows), words, warn)
+    return _figure(_table("Scores by seed", ["ACC", "UF1", "WF1", "UAR"], rows), words, warn)
 
 
 def _confusions(scores: dict, parts: dict[str, dict], warn: str) -> str:
@@ -174,15 +200,16 @@ def _confusions(scores: dict, parts: dict[str, dict], warn: str) -> str:
 
 
 def _curves(scores: dict, loss: np.ndarray, uf1: np.ndarray, warn: str) -> str:
+    held_out = scores["held_out"]
     runs = f"Mean training loss of {_many(len(loss), 'run')} (every seed and fold): median, and the band that holds"
     if warn:
-        told = "The scores are not read off here: each fold took the epoch that suits its own subject best."
+        told = f"The scores are not read off here: each fold took the epoch that suits its own {held_out} best."
     else:
         told = "Shown only to look at: it chose nothing."
     seeds = f"; thin lines {len(uf1)} seeds, thick their median" if len(uf1) > 1 else ""
     left = _figure(figures.curves(loss, "training loss", band=True), f"{runs} the middle 80&nbsp;% of them.")
-    chart = figures.curves(uf1, "UF1, held-out subjects", band=False, ceiling=1.0)
-    words = f"UF1 pooled over the held-out subjects after each epoch{seeds}. {told} The last epoch is marked."
+    chart = figures.curves(uf1, f"UF1, held-out {held_out}s", band=False, ceiling=1.0)
+    words = f"UF1 pooled over the held-out {held_out}s after each epoch{seeds}. {told} The last epoch is marked."
     return f'<div class="pair">{left}{_figure(chart, words, warn)}</div>'
 
 

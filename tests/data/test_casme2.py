@@ -193,7 +193,7 @@ def test_of_two_sheets_that_of_2014_is_read(tmp_path):
     }
 
 
-def test_objective_classes_come_from_their_own_file_unless_the_sheet_has_them(tmp_path):
+def test_objective_classes_come_from_their_own_file_unless_a_sheet_is_asked_for_that_has_them(tmp_path):
     tree(tmp_path)
     sheet(tmp_path / "CASME2-coding-20140508.xlsx")
     sheet(tmp_path / "CASME2-coding-20190701.xlsx", **{"Objective Classes": 5})
@@ -203,6 +203,8 @@ def test_objective_classes_come_from_their_own_file_unless_the_sheet_has_them(tm
     classes = {each.subject: each.objective_class for each in casme2.records(tmp_path)}
     assert classes == {"sub01": 2, "sub02": 3, "sub03": 4}
     assert {each.objective_class for each in casme2.records(tmp_path, sheet="CASME2-coding-20190701.xlsx")} == {5}
+    (tmp_path / "CASME2-coding-20140508.xlsx").unlink()  # without it that of 2019 is read, but no sheet was asked for
+    assert {each.subject: each.objective_class for each in casme2.records(tmp_path)} == classes
 
 
 def test_the_longer_sheet_has_a_row_without_folder(tmp_path, root):

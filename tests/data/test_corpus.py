@@ -194,6 +194,48 @@ def test_the_composite_says_which_data_set_is_missing(together, tmp_path):
         DATASETS["megc2019"].read(str(tmp_path))
 
 
+def test_megc_2018_labels_both_data_sets_by_objective_classes_and_says_of_which_sheet(together, tmp_path):
+    dataset = DATASETS["megc2018"].read(str(together), size=16, crop="none")
+    assert dataset.classes == ("I", "II", "III", "IV", "V")
+    assert {one.database for one in dataset.clips} == {"casme2", "samm"}
+    assert "CASME II: release cropped, labels of sheet CASME2-ObjectiveClasses.xlsx." in dataset.notes()
+    truth = {}
+    for name in ("casme2", "samm"):
+        tree = TREES[name](tmp_path / name, faults=(), size=16, subjects=2, clips=10)
+        truth |= {f"{name}/{s.subject}/{s.clip}": s.objective for s in tree.samples if s.objective <= 5}
+    assert {one.sample_id: one.label + 1 for one in dataset.clips} == truth
+
+
+def test_any_data_sets_make_a_composite_under_one_scheme_or_ones_own(together, tmp_path):
+    TREES["mmew"](tmp_path / "faces of mmew", faults=(), size=16, subjects=2, clips=14)
+    for folder in together.iterdir():
+        (tmp_path / folder.name).symlink_to(folder)
+    own = {"down": ["disgust", "anger", "sadness", "fear"], "up": ["happiness"]}
+    mixed = DATASETS["composite"].read(str(tmp_path), parts=("mmew", "casme2"), own=own, size=16, crop="none")
+    assert mixed.classes == ("down", "up")
+    assert {one.database for one in mixed.clips} == {"casme2", "mmew"}
+    parts = ("samm", "casme2")
+    two = DATASETS["composite"].read(str(together), parts=parts, scheme="megc2019", size=16, crop="none")
+    whole = DATASETS["megc2019"].read(str(together), size=16, crop="none")
+    expected = {one.sample_id: one.label for one in whole.clips if one.database in parts}
+    assert {one.sample_id: one.label for one in two.clips} == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "scheme is ''; it can be casme2_7"),
+        ({"own": {"a": ["disgust"], "b": ["fear"]}}, "parts is empty; beside a scheme of your own it should name data"),
+        ({"parts": ("casme9",), "scheme": "megc2019"}, "parts is 'casme9'; it can be casme2, samm"),
+        ({"parts": ("smic_hs",), "scheme": "megc2018"}, "'megc2018' is for casme2, samm, not for smic_hs"),
+    ],
+)
+def test_a_composite_that_cannot_work_is_one_sentence(together, options, sentence):
+    with pytest.raises(InputError) as error:
+        DATASETS["composite"].read(str(together), **options)
+    assert sentence in str(error.value)
+
+
 def test_every_known_data_set_has_a_scheme_and_its_parts_a_name_in_the_table():
     assert sorted(part for parts in LICENSED.values() for part in parts) == sorted(KNOWN)
     without = [name for name, known in KNOWN.items() if name not in SCHEMES[known.scheme].groups]

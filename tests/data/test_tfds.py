@@ -115,15 +115,19 @@ def test_there_is_a_config_for_every_data_set_under_each_of_its_schemes():
     configs = MicroExpressions.builder_configs
     assert {name.partition("-")[2] for name in configs} == set(SCHEMES)
     assert configs["megc2019-megc2019"].classes == ["negative", "positive", "surprise"]
+    assert configs["megc2018-megc2018"].classes == ["I", "II", "III", "IV", "V"]
     assert configs["samm-samm_5"].classes == list(SCHEMES["samm_5"].classes)
 
 
-def test_the_composite_is_built_of_its_data_sets(tmp_path):
-    for name in ("casme2", "samm", "smic"):
-        TREES[name](tmp_path / "data" / name, faults=(), size=16, subjects=2, clips=10)
+@pytest.mark.parametrize(
+    ("name", "choice"), [("megc2019", {}), ("composite", {"parts": ("casme2", "samm"), "scheme": "megc2018"})]
+)
+def test_a_composite_is_built_of_its_data_sets(tmp_path, name, choice):
+    for each in ("casme2", "samm", "smic"):
+        TREES[each](tmp_path / "data" / each, faults=(), size=16, subjects=2, clips=10)
     root = str(tmp_path / "data")
-    folder = build(root, str(tmp_path / "out"), Config(name="composite", dataset="megc2019"))
-    same(DATASETS["megc2019"].read(root, size=8, crop="none"), read(str(folder), size=8, crop="none"))
+    folder = build(root, str(tmp_path / "out"), Config(name="together", dataset=name, choice=choice))
+    same(DATASETS[name].read(root, size=8, crop="none", **choice), read(str(folder), size=8, crop="none"))
 
 
 def test_a_pipeline_of_apache_beam_builds_the_same(faulty, both, tmp_path):

@@ -3,6 +3,7 @@ from collections import Counter
 import openpyxl
 import pytest
 
+from merjax.data import casme2, samm, schemes
 from merjax.data.trees.labels import TABLES, label_table
 
 
@@ -92,6 +93,16 @@ def test_megc_2019_comes_to_its_totals(labels):
         for *_, emotion in smic + casme2 + samm
     )
     assert total == {"negative": 250, "positive": 109, "surprise": 83}
+
+
+def test_megc_2018_comes_to_its_totals_as_the_readers_read_the_sheets(labels):
+    records = [*casme2.records(labels["casme2_2014"].root), *samm.records(labels["samm"].root)]
+    found = schemes.apply(records, schemes.SCHEMES["megc2018"])
+    assert len(found.records) == 253
+    assert len({(record.dataset, record.subject) for record in found.records}) == 47
+    per_class = Counter((record.dataset, record.objective_class) for record in found.records)
+    assert [per_class["casme2", k] for k in range(1, 6)] == [25, 15, 99, 26, 20]
+    assert [per_class["samm", k] for k in range(1, 6)] == [24, 13, 20, 8, 3]
 
 
 def test_label_tables_differ_where_the_sheets_do(labels):

@@ -13,7 +13,7 @@ import pytest
 from merjax.models.inside import Look
 from merjax.report import figures
 from merjax.report.gallery import Picture
-from merjax.report.page import TEST_CHOSEN, page
+from merjax.report.page import page
 
 VOID = {"meta", "link", "br", "wbr", "img"}
 
@@ -53,13 +53,14 @@ class Outline(HTMLParser):
 def part(classes, absent=(), seeds=1):
     counts = {name: 0 if name in absent else 4 + i for i, name in enumerate(classes)}
     confusion = np.diag(list(counts.values())) * seeds
-    run = {"accuracy": 0.7125, "uf1": 0.6543, "uar": 0.6789}
+    run = {"accuracy": 0.7125, "uf1": 0.6543, "wf1": 0.6432, "uar": 0.6789}
     return {
         "n": sum(counts.values()),
         "subjects": 5,
         "classes": counts,
         **run,
         "uf1_interval": [0.5011, 0.7522],
+        "wf1_interval": [0.4811, 0.7622],
         "uar_interval": [0.5233, 0.7744],
         "confusion": confusion.tolist(),
         "absent": list(absent),
@@ -79,12 +80,14 @@ def build(
     channels=3,
     vector=True,
     loss=None,
+    held_out="subject",
     **changes,
 ):
     databases = {"casme2": ()} if databases is None else databases
     scores = {
         "classes": list(classes),
         "protocol": "leave one subject out over 5 subjects",
+        "held_out": held_out,
         "select": select,
         "seeds": list(range(seeds)),
         "wall_seconds": 3725.0,
@@ -93,6 +96,10 @@ def build(
         "left_out": [],
         "whole": part(classes, seeds=seeds),
         "databases": {name: part(classes, absent, seeds) for name, absent in databases.items()},
+        "selections": {
+            name: {"words": words, **part(classes, seeds=seeds)}
+            for name, words in (("last", "the last epoch"), ("test", f"epoch chosen on the test {held_out}"))
+        },
     }
     rng = np.random.default_rng(0)
     x = rng.normal(0, 0.3, (streams, size, size, channels)).astype(np.float32)
@@ -150,7 +157,9 @@ def test_headings_are_ordered(variant):
 
 def test_page_tells_the_numbers():
     text = build(seeds=2, notes=["A remark."], left_out=["samm/006: no images."])
-    for told in ("0.713", "0.654", "0.679", "[0.501, 0.752]", "[0.523, 0.774]", "15 clips of 5 subjects"):
+    for told in ("0.713", "0.654", "0.679", "[0.501, 0.752]", "[0.523, 0.774]", "0.643", "[0.481, 0.762]"):
+        assert told in text
+    for told in ("15 clips of 5 subjects", "UF1, held-out subjects"):
         assert told in text
     for told in ("leave one subject out over 5 subjects", "last epoch scored", "seeds 0 and 1", "0.725", "1 h 2 min"):
         assert told in text
@@ -176,17 +185,40 @@ def test_hostile_names_are_escaped():
     assert not re.search(r"<b>\s*<(?!/b>)", text)  # the page's own bold holds a number or a name
 
 
+@pytest.mark.parametrize(("held_out", "other"), [("subject", "database"), ("database", "subject")])
 @pytest.mark.parametrize("databases", [{"casme2": ()}, {"casme2": (), "smic": ("surprise",)}])
-def test_every_score_says_that_its_epoch_was_chosen_on_the_test_subject(databases):
-    text = build(databases=databases, select="test", seeds=2)
+def test_every_score_says_that_its_epoch_was_chosen_on_what_is_tested(databases, held_out, other):
+    text = build(databases=databases, select="test", seeds=2, held_out=held_out)
+    words = f"epoch chosen on the test {held_out}"
     captions = [
-        caption for caption in Outline(text).captions if not re.match(r"s1/|Clips per class|Mean training", caption)
+        caption
+        for caption in Outline(text).captions
+        if not re.match(r"s1/|Clips per class|Mean training|The same pred", caption)
     ]
     assert len(captions) == (6 if len(databases) == 1 else 8)
-    assert all(TEST_CHOSEN in caption for caption in captions)
-    assert TEST_CHOSEN in text[: text.index("<h2>")]
+    assert all(words in caption for caption in captions)
+    assert words in text[: text.index("<h2>")]
+    assert f"Every held-out {held_out} was scored at the epoch that suits it best" in text
     assert "chose nothing" not in text
-    assert TEST_CHOSEN not in build(databases=databases, seeds=2)
+    assert f"test {other}" not in text
+    honest = build(databases=databases, seeds=2, held_out=held_out)
+    assert f"[{words}]" not in honest
+    assert honest.count(words) == 1  # the row that shows by how much such a score is too high
+    assert f'<th scope="row">{words}</th>' in honest
+
+
+@pytest.mark.parametrize("select", ["last", "test"])
+def test_the_mean_over_databases_stands_among_the_scores_with_the_words_of_its_epoch(select):
+    mean = {"accuracy": 0.4567, "uar": 0.3456, "uar_interval": [0.2111, 0.4222]}
+    changes = {"select": select, "held_out": "database", "protocol": "leave one database out over 2 databases"}
+    text = build(databases={"casme2": (), "samm": ()}, mean_of_databases=mean, **changes)
+    table = text[text.index('aria-label="Scores"') : text.index('aria-label="Clips per class"')]
+    assert "mean of databases" in table
+    for told in ("0.457", "0.346", "[0.211, 0.422]"):
+        assert told in table
+    assert ("epoch chosen on the test database" in table) == (select == "test")
+    assert "held-out databases" in text
+    assert "mean of databases" not in build(databases={"casme2": (), "samm": ()})
 
 
 def test_an_absent_class_is_named():
