@@ -19,7 +19,7 @@ from merjax.models.layers import Dropout, halve
 
 NINE = tuple((i, j) for i in range(3) for j in range(3))  # the places of a 3 x 3 window, of kernel and pooling alike
 BITS = (1 << np.arange(9, dtype=np.int32)).reshape(1, 1, 3, 1, 3, 1)  # of the places
-BLOCK = 16  # images that pass through together
+BLOCK = 8  # images that pass through together: what is made of them stays in the second-level cache
 
 
 class STSTNet(nn.Module):
