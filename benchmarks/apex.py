@@ -15,7 +15,7 @@ import time
 import cv2
 import numpy as np
 
-from merjax.data import apex, faces, synthetic
+from merjax.data import apex, faces, synthetic, tasks
 
 SUBJECTS, SIDE, SEED, FPS = 12, 96, 0, 100.0
 REST = {"drift": 0.0, "light": 0.0}
@@ -45,7 +45,7 @@ def clips(**dials: float) -> list[tuple[int, synthetic.Truth]]:
     return [
         (subject, synthetic.draw(subject=subject, clip=1, action=action, seed=SEED, size=SIDE, **dials))
         for subject in range(1, SUBJECTS + 1)
-        for action in synthetic.ACTIONS.values()
+        for action in tasks.ACTIONS.values()
     ]
 
 

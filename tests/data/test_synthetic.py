@@ -6,7 +6,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from merjax.data import faces, synthetic
+from merjax.data import faces, synthetic, tasks, warp
 from merjax.types import Annotation, InputError
 
 STILL = {"drift": 0.0, "light": 0.0, "noise": 0.0}
@@ -23,7 +23,7 @@ def sample(image, flow):
     return cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 def test_the_same_arguments_draw_the_same_clip(action):
     first, again = drawn(action), drawn(action)
     for a, b in zip(first, again, strict=True):
@@ -50,7 +50,7 @@ def test_a_clip_is_the_same_face_throughout_and_another_subject_is_not():
     assert np.abs(mine - other).mean() > 2 * np.abs(mine - later).mean()
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 @pytest.mark.parametrize("clip", range(3))
 def test_records_are_in_range(action, clip):
     truth = drawn(action, clip=clip)
@@ -70,7 +70,7 @@ def test_records_are_in_range(action, clip):
     assert not truth.displacement[0].any()
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 def test_the_action_is_small_and_largest_at_the_apex(action):
     size = 96
     for subject in range(1, 5):
@@ -119,7 +119,7 @@ def test_without_resting_expression_the_truth_lies_on_the_features():
         assert side * corner[0] > 0.3
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 def test_frames_show_the_displacement(action):
     truth = drawn(action, size=96, drift=1.0, light=0.0, noise=0.0)
     onset = truth.frames[0].astype(np.float32)
@@ -137,9 +137,9 @@ def test_frames_show_the_displacement(action):
     assert unmoved < opposite
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 def test_the_two_flow_images_compose_to_the_displacement_at_the_offset(action):
-    number = 4 + list(synthetic.ACTIONS.values()).index(action)
+    number = 4 + list(tasks.ACTIONS.values()).index(action)
     dataset = synthetic.read(size=64, drift=1.0)
     annotation = dataset.clips[number - 1]
     truth = drawn(action, clip=number, drift=1.0)
@@ -154,9 +154,9 @@ def test_the_two_flow_images_compose_to_the_displacement_at_the_offset(action):
 
 def test_optical_strain_of_a_known_flow():
     x, y = np.meshgrid(np.arange(8.0), np.arange(8.0))
-    stretch = synthetic._flow_image(np.dstack([0.2 * x, 0 * y]))
-    turn = synthetic._flow_image(np.dstack([-0.1 * y, 0.1 * x]))
-    shear = synthetic._flow_image(np.dstack([0.2 * y, 0 * x]))
+    stretch = warp.flow_image(np.dstack([0.2 * x, 0 * y]))
+    turn = warp.flow_image(np.dstack([-0.1 * y, 0.1 * x]))
+    shear = warp.flow_image(np.dstack([0.2 * y, 0 * x]))
     np.testing.assert_allclose(stretch[..., 2], 0.2, rtol=1e-5)
     np.testing.assert_allclose(turn[..., 2], 0, atol=1e-6)
     np.testing.assert_allclose(shear[..., 2], np.sqrt(2 * 0.1**2), rtol=1e-5)
