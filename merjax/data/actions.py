@@ -77,8 +77,8 @@ def _half(unit: int, face: SimpleNamespace) -> list[Bump]:
         ],
         # The lids draw near each other, the lower one more.
         7: [
-            Bump(face.eye_x, face.eye_y + 0.65 * face.lid, 0.0, -1.0, 0.045),
-            Bump(face.eye_x, face.eye_y - face.lid, 0.0, 0.5, 0.045),
+            Bump(face.eye_x, face.eye_y + 0.65 * face.lid, 0.0, -1.0, 0.05),
+            Bump(face.eye_x, face.eye_y - face.lid, 0.0, 0.3, 0.05),
         ],
         9: [Bump(0.04, 0.57, 0.0, -1.0, 0.05), Bump(brow_in, face.brow_y, -0.2, 0.5, 0.05)],
         10: [Bump(0.06, mouth - face.lip - 0.02, 0.1, -1.0, 0.05)],

@@ -78,7 +78,7 @@ def photograph(scene: Image, grain: Image, *, noise: float, blur: float, jpeg: i
     if jpeg:
         blue_first = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         file = cv2.imencode(".jpg", blue_first, [cv2.IMWRITE_JPEG_QUALITY, jpeg])[1]
-        frame = cv2.cvtColor(np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
+        frame = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     return frame
 
 

@@ -122,7 +122,7 @@ def perform(script: Script, *, subject: int, clip: int, seed: int, size: int, di
         frame = cv2.remap(texture, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
         shine = (1 + gain[t] + slope_x[t] * (x - 0.5) + slope_y[t] * (y - 0.5))[..., None]
         scene = frame * (shine * disturb.flicker(dial.flicker, t))
-        grain = rng.standard_normal(frame.shape, np.float32)
+        grain = np.asarray(rng.standard_normal(frame.shape, np.float32))
         frames[t] = disturb.photograph(scene, grain, noise=dial.noise, blur=dial.blur / 100 * size, jpeg=dial.jpeg)
     late = {"apex_late": dial.apex_late, "onset_late": dial.onset_late}
     return Truth(frames, onset, apex, *disturb.annotated(apex, onset, len(frames), **late), displacement, intensity)
