@@ -32,11 +32,11 @@ TASKS: dict[str, dict[str, Script]] = {  # name: what each class does
     "units": {f"AU{number:02d}": Script(name, rest=tuple(UNITS.values())) for number, name in UNITS.items()},
     "fall": {
         "back": Script("brow_raiser"),
-        "to_frown": Script("brow_raiser", then="brow_lowerer"),
         "to_smile": Script("brow_raiser", then="lip_corner_puller"),
+        "to_sulk": Script("brow_raiser", then="lip_corner_depressor"),
     },
     "order": {
-        "strong_first": Script("brow_raiser", peaks=(1.0, 0.5)),
-        "strong_last": Script("brow_raiser", peaks=(0.5, 1.0)),
+        "strong_first": Script("brow_raiser", peaks=(1.0, 0.3)),
+        "strong_last": Script("brow_raiser", peaks=(0.3, 1.0)),
     },
 }
