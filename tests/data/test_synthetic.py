@@ -6,7 +6,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from merjax.data import faces, synthetic, tasks, warp
+from merjax.data import course, faces, synthetic, tasks, warp
 from merjax.types import Annotation, InputError
 
 STILL = {"drift": 0.0, "light": 0.0, "noise": 0.0}
@@ -28,6 +28,36 @@ def test_the_same_arguments_draw_the_same_clip(action):
     first, again = drawn(action), drawn(action)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# Numbers that decide every random draw of a default clip: apex, length, and green at the apex (16 pixels, with noise).
+PINNED = {
+    "brow_lowerer": (
+        8,
+        50,
+        [191, 58, 54, 202, 59, 74, 69, 62, 61, 93, 90, 56, 186, 86, 88, 187],
+        (0.439, -0.301, 0.632),
+    ),
+    "lip_corner_puller": (
+        *(9, 55, [194, 53, 59, 202, 64, 99, 94, 62, 63, 90, 93, 57, 184, 90, 82, 185]),
+        (0.007, 0.026, 0.014),
+    ),
+    "brow_raiser": (
+        *(9, 28, [191, 56, 56, 202, 59, 74, 66, 63, 60, 88, 95, 61, 186, 85, 84, 189]),
+        (-1.198, -0.036, -0.881),
+    ),
+}
+
+
+@pytest.mark.parametrize("action", PINNED)
+def test_the_default_clips_stay_what_they_were(action):
+    """Published scores rest on them. Rounding may differ between machines; any other draw would change all pixels."""
+    apex, length, green, moved = PINNED[action]
+    truth = drawn(action, subject=2, clip=5)
+    assert (truth.onset, truth.apex, len(truth.frames)) == (0, apex, length)
+    assert (truth.annotated_onset, truth.annotated_apex) == (0, apex)
+    np.testing.assert_allclose(truth.frames[apex, 8::16, 8::16, 1].ravel(), green, atol=1)
+    np.testing.assert_allclose(truth.displacement[apex, 20, 20:64:14].ravel()[1:4], moved, atol=2e-3)
 
 
 def test_seed_subject_clip_and_action_each_matter():
@@ -247,11 +277,23 @@ def test_the_movement_tells_the_class_and_the_apex_frame_does_not():
         ("light", 1.0, "between 0 and 0.5"),
         ("noise", -1.0, "between 0 and 64"),
         ("rest", 9.0, "between 0 and"),
+        ("shake", -0.1, "between 0 and 2"),
+        ("flicker", 0.6, "between 0 and 0.5"),
+        ("blur", 6.0, "between 0 and 5"),
+        ("jpeg", 101, "between 0 and 100"),
+        ("apex_late", 41, "between -40 and 40"),
+        ("onset_late", 8, "between -40 and 7"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(field, value, wanted):
     with pytest.raises(InputError, match=rf"{field} is .* must be {wanted}"):
         synthetic.read(**{field: value})
+
+
+@pytest.mark.parametrize(("field", "names"), [("task", tasks.TASKS), ("curve", course.CURVES)])
+def test_an_unknown_name_is_refused_with_those_that_exist(field, names):
+    with pytest.raises(InputError, match=rf"data.synthetic.{field} is 'wrong'; it can be {', '.join(names)}"):
+        synthetic.read(**{field: "wrong"})
 
 
 def test_an_unknown_action_is_refused_with_those_that_exist():
