@@ -34,12 +34,6 @@ def landmarks(subject: int, side: int = SIDE, seed: int = SEED) -> np.ndarray:
     return points * side - 0.5
 
 
-def flicker(frames: np.ndarray) -> np.ndarray:
-    """Every other frame 5 % darker."""
-    gain = np.where(np.arange(len(frames)) % 2, 0.95, 1.0)[:, None, None, None]
-    return np.rint(frames * gain).astype(np.uint8)
-
-
 def clips(**dials: float) -> list[tuple[int, synthetic.Truth]]:
     """Numbers of subjects, and their clips."""
     return [
@@ -51,12 +45,11 @@ def clips(**dials: float) -> list[tuple[int, synthetic.Truth]]:
 
 def main() -> None:
     cv2.setNumThreads(1)
-    drawn = clips()
     sets = {
-        "as drawn": drawn,
+        "as drawn": clips(),
         "head and light at rest": clips(**REST),
         "and no noise": clips(**REST, noise=0.0),
-        "flicker": [(subject, truth._replace(frames=flicker(truth.frames))) for subject, truth in drawn],
+        "flicker": clips(flicker=0.05),
     }
 
     def cells(subject: int, frames: np.ndarray, fps: float) -> int:

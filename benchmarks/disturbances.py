@@ -65,9 +65,10 @@ def experiment(given: argparse.Namespace, name: str, fields: dict[str, object]) 
 
 
 def cell(folder: Path, c: ConfigDict) -> str:
-    """UF1 with its interval, from the folder if the run stands there."""
-    path = folder / "scores.json"
-    if not path.exists():
+    """UF1 with its interval, from the folder if the same run stands there."""
+    path, made = folder / "scores.json", folder / "config.json"
+    same = path.exists() and json.loads(made.read_text()) == json.loads(json.dumps(config.relevant(c)))
+    if not same:
         with contextlib.redirect_stdout(sys.stderr):  # the table has standard output for itself
             story.run(c, folder)
     whole = json.loads(path.read_text())["whole"]
