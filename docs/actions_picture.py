@@ -49,8 +49,8 @@ def picture() -> str:
     for place, (number, clip) in enumerate(clips.items()):
         x, y = MARGIN + STEP * (place % 7), 76 + (SIDE + 36) * (place // 7)
         body.append(
-            f'<g transform="translate({x} {y})"><text y="-8" font-size="10"><tspan font-weight="600">AU{number}</tspan> '
-            f'{UNITS[number].replace("_", " ")}</text><use href="#face"/>{arrows(clip.displacement[clip.apex])}</g>'
+            f'<g transform="translate({x} {y})"><text y="-8" font-size="10">'
+            f'<tspan font-weight="600">AU{number}</tspan> {UNITS[number].replace("_", " ")}</text><use href="#face"/>{arrows(clip.displacement[clip.apex])}</g>'
         )
 
     def intensity(script: Script, curve: str = "eased") -> np.ndarray:
