@@ -48,10 +48,9 @@ def picture() -> str:
     body = [f'<defs>{face}</defs><text x="{MARGIN}" y="36" font-size="20" font-weight="600">Drawn actions</text>']
     for place, (number, clip) in enumerate(clips.items()):
         x, y = MARGIN + STEP * (place % 7), 76 + (SIDE + 36) * (place // 7)
-        body.append(
-            f'<g transform="translate({x} {y})"><text y="-8" font-size="10">'
-            f'<tspan font-weight="600">AU{number}</tspan> {UNITS[number].replace("_", " ")}</text><use href="#face"/>{arrows(clip.displacement[clip.apex])}</g>'
-        )
+        name = f'<tspan font-weight="600">AU{number}</tspan> {UNITS[number].replace("_", " ")}'
+        drawn = f'<use href="#face"/>{arrows(clip.displacement[clip.apex])}'
+        body.append(f'<g transform="translate({x} {y})"><text y="-8" font-size="10">{name}</text>{drawn}</g>')
 
     def intensity(script: Script, curve: str = "eased") -> np.ndarray:
         return course(np.random.default_rng(1), curve, script.peaks)[1]
