@@ -1,6 +1,6 @@
 """What disturbs a drawn clip: the head, the lamp, the camera, the file and the annotator. All of it is OUR CHOICE.
 
-Every dial has random numbers of its own or none, so that turning one changes nothing that another has drawn.
+Turning a dial changes nothing that another has drawn, but that a clip with an early onset is longer.
 """
 
 from typing import NamedTuple
