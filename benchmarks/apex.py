@@ -15,7 +15,7 @@ import time
 import cv2
 import numpy as np
 
-from merjax.data import apex, faces, synthetic
+from merjax.data import apex, faces, synthetic, tasks
 
 SUBJECTS, SIDE, SEED, FPS = 12, 96, 0, 100.0
 REST = {"drift": 0.0, "light": 0.0}
@@ -34,29 +34,22 @@ def landmarks(subject: int, side: int = SIDE, seed: int = SEED) -> np.ndarray:
     return points * side - 0.5
 
 
-def flicker(frames: np.ndarray) -> np.ndarray:
-    """Every other frame 5 % darker."""
-    gain = np.where(np.arange(len(frames)) % 2, 0.95, 1.0)[:, None, None, None]
-    return np.rint(frames * gain).astype(np.uint8)
-
-
 def clips(**dials: float) -> list[tuple[int, synthetic.Truth]]:
     """Numbers of subjects, and their clips."""
     return [
         (subject, synthetic.draw(subject=subject, clip=1, action=action, seed=SEED, size=SIDE, **dials))
         for subject in range(1, SUBJECTS + 1)
-        for action in synthetic.ACTIONS.values()
+        for action in tasks.ACTIONS.values()
     ]
 
 
 def main() -> None:
     cv2.setNumThreads(1)
-    drawn = clips()
     sets = {
-        "as drawn": drawn,
+        "as drawn": clips(),
         "head and light at rest": clips(**REST),
         "and no noise": clips(**REST, noise=0.0),
-        "flicker": [(subject, truth._replace(frames=flicker(truth.frames))) for subject, truth in drawn],
+        "flicker": clips(flicker=0.05),
     }
 
     def cells(subject: int, frames: np.ndarray, fps: float) -> int:

@@ -1,10 +1,11 @@
-"""Draws the pictures of these pages from one clip of drawn faces.
+"""Draws the pictures of these pages: of inputs of one clip of drawn faces, and of what such clips do.
 
 python docs/pictures.py
 """
 
 from pathlib import Path
 
+import actions_picture
 import numpy as np
 
 from merjax.data import synthetic
@@ -74,13 +75,16 @@ def main() -> None:
     dataset = synthetic.read()
     annotation = next(clip for clip in dataset.clips if clip.clip == "S03_c02")
     clip = dataset.load(annotation)
+    drawings = {"synthetic": actions_picture.picture()}
     for page, cards in PAGES.items():
         drawn = [
             Card(name, told, np.asarray(Maker(recipe)(clip)), INPUTS[recipe.input].kind) for name, told, recipe in cards
         ]
+        drawings[page] = picture(f"{page}: {annotation.sample_id}", drawn)
+    for page, drawing in drawings.items():
         path = Path(__file__).parent / "pictures" / f"{page}.svg"
         path.parent.mkdir(exist_ok=True)
-        write_text(path, picture(f"{page}: {annotation.sample_id}", drawn))
+        write_text(path, drawing)
         print(path, path.stat().st_size // 1024, "KiB")
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from merjax.data import apex, faces, synthetic
+from merjax.data import apex, faces, synthetic, tasks
 from merjax.ops.strain import strain as reference_strain
 from merjax.types import InputError
 
@@ -18,7 +18,7 @@ MOVING = sorted(set(apex.SPOTTERS) - {"midpoint"})
 @functools.cache
 def drawn(**dials):
     """Three subjects, each action once, as (subject, clip)."""
-    actions = synthetic.ACTIONS.values()
+    actions = tasks.ACTIONS.values()
     return [
         (subject, synthetic.draw(subject=subject, clip=1, action=action, seed=3, size=SIZE, **dials))
         for subject in range(1, 4)

@@ -6,7 +6,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from merjax.data import faces, synthetic
+from merjax.data import course, faces, synthetic, tasks, warp
 from merjax.types import Annotation, InputError
 
 STILL = {"drift": 0.0, "light": 0.0, "noise": 0.0}
@@ -23,11 +23,41 @@ def sample(image, flow):
     return cv2.remap(image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 def test_the_same_arguments_draw_the_same_clip(action):
     first, again = drawn(action), drawn(action)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# Numbers that decide every random draw of a default clip: apex, length, and green at the apex (16 pixels, with noise).
+PINNED = {
+    "brow_lowerer": (
+        8,
+        50,
+        [191, 58, 54, 202, 59, 74, 69, 62, 61, 93, 90, 56, 186, 86, 88, 187],
+        (0.439, -0.301, 0.632),
+    ),
+    "lip_corner_puller": (
+        *(9, 55, [194, 53, 59, 202, 64, 99, 94, 62, 63, 90, 93, 57, 184, 90, 82, 185]),
+        (0.007, 0.026, 0.014),
+    ),
+    "brow_raiser": (
+        *(9, 28, [191, 56, 56, 202, 59, 74, 66, 63, 60, 88, 95, 61, 186, 85, 84, 189]),
+        (-1.198, -0.036, -0.881),
+    ),
+}
+
+
+@pytest.mark.parametrize("action", PINNED)
+def test_the_default_clips_stay_what_they_were(action):
+    """Published scores rest on them. Rounding may differ between machines; any other draw would change all pixels."""
+    apex, length, green, moved = PINNED[action]
+    truth = drawn(action, subject=2, clip=5)
+    assert (truth.onset, truth.apex, len(truth.frames)) == (0, apex, length)
+    assert (truth.annotated_onset, truth.annotated_apex) == (0, apex)
+    np.testing.assert_allclose(truth.frames[apex, 8::16, 8::16, 1].ravel(), green, atol=1)
+    np.testing.assert_allclose(truth.displacement[apex, 20, 20:64:14].ravel()[1:4], moved, atol=2e-3)
 
 
 def test_seed_subject_clip_and_action_each_matter():
@@ -50,7 +80,7 @@ def test_a_clip_is_the_same_face_throughout_and_another_subject_is_not():
     assert np.abs(mine - other).mean() > 2 * np.abs(mine - later).mean()
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 @pytest.mark.parametrize("clip", range(3))
 def test_records_are_in_range(action, clip):
     truth = drawn(action, clip=clip)
@@ -70,7 +100,7 @@ def test_records_are_in_range(action, clip):
     assert not truth.displacement[0].any()
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 def test_the_action_is_small_and_largest_at_the_apex(action):
     size = 96
     for subject in range(1, 5):
@@ -119,7 +149,7 @@ def test_without_resting_expression_the_truth_lies_on_the_features():
         assert side * corner[0] > 0.3
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 def test_frames_show_the_displacement(action):
     truth = drawn(action, size=96, drift=1.0, light=0.0, noise=0.0)
     onset = truth.frames[0].astype(np.float32)
@@ -137,9 +167,9 @@ def test_frames_show_the_displacement(action):
     assert unmoved < opposite
 
 
-@pytest.mark.parametrize("action", synthetic.ACTIONS.values())
+@pytest.mark.parametrize("action", tasks.ACTIONS.values())
 def test_the_two_flow_images_compose_to_the_displacement_at_the_offset(action):
-    number = 4 + list(synthetic.ACTIONS.values()).index(action)
+    number = 4 + list(tasks.ACTIONS.values()).index(action)
     dataset = synthetic.read(size=64, drift=1.0)
     annotation = dataset.clips[number - 1]
     truth = drawn(action, clip=number, drift=1.0)
@@ -154,9 +184,9 @@ def test_the_two_flow_images_compose_to_the_displacement_at_the_offset(action):
 
 def test_optical_strain_of_a_known_flow():
     x, y = np.meshgrid(np.arange(8.0), np.arange(8.0))
-    stretch = synthetic._flow_image(np.dstack([0.2 * x, 0 * y]))
-    turn = synthetic._flow_image(np.dstack([-0.1 * y, 0.1 * x]))
-    shear = synthetic._flow_image(np.dstack([0.2 * y, 0 * x]))
+    stretch = warp.flow_image(np.dstack([0.2 * x, 0 * y]))
+    turn = warp.flow_image(np.dstack([-0.1 * y, 0.1 * x]))
+    shear = warp.flow_image(np.dstack([0.2 * y, 0 * x]))
     np.testing.assert_allclose(stretch[..., 2], 0.2, rtol=1e-5)
     np.testing.assert_allclose(turn[..., 2], 0, atol=1e-6)
     np.testing.assert_allclose(shear[..., 2], np.sqrt(2 * 0.1**2), rtol=1e-5)
@@ -247,11 +277,23 @@ def test_the_movement_tells_the_class_and_the_apex_frame_does_not():
         ("light", 1.0, "between 0 and 0.5"),
         ("noise", -1.0, "between 0 and 64"),
         ("rest", 9.0, "between 0 and"),
+        ("shake", -0.1, "between 0 and 2"),
+        ("flicker", 0.6, "between 0 and 0.5"),
+        ("blur", 6.0, "between 0 and 5"),
+        ("jpeg", 101, "between 0 and 100"),
+        ("apex_late", 41, "between -40 and 40"),
+        ("onset_late", 8, "between -40 and 7"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(field, value, wanted):
     with pytest.raises(InputError, match=rf"{field} is .* must be {wanted}"):
         synthetic.read(**{field: value})
+
+
+@pytest.mark.parametrize(("field", "names"), [("task", tasks.TASKS), ("curve", course.CURVES)])
+def test_an_unknown_name_is_refused_with_those_that_exist(field, names):
+    with pytest.raises(InputError, match=rf"data.synthetic.{field} is 'wrong'; it can be {', '.join(names)}"):
+        synthetic.read(**{field: "wrong"})
 
 
 def test_an_unknown_action_is_refused_with_those_that_exist():

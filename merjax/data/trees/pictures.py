@@ -43,7 +43,7 @@ def encoded(
     Args:
         seed: of the whole tree.
         face: number of the subject; subjects share FACES faces.
-        action: one of the values of `merjax.data.synthetic.ACTIONS`.
+        action: one of the values of `merjax.data.tasks.ACTIONS`.
         size: side in pixels at which the face is drawn.
         shape: width and height of the files in pixels.
         kind: "colour", "grey" or "depth" (one channel of 16 bits).

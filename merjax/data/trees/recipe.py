@@ -154,7 +154,7 @@ class Tree(NamedTuple):
 
 
 def action_of(emotion: str) -> str:
-    """The drawn movement for an emotion: one of the values of `merjax.data.synthetic.ACTIONS`."""
+    """The drawn movement for an emotion: one of the values of `merjax.data.tasks.ACTIONS`."""
     label = emotion.lower()
     return next((action for start, action in _ACTIONS.items() if label.startswith(start)), "brow_lowerer")
 
