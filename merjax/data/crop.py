@@ -29,6 +29,8 @@ Eyes = Num[np.ndarray, "2 2"]  # centres, first the one further left in the pict
 Landmarks = Num[np.ndarray, "68 2"]  # in the order of 300-W
 
 SMALLEST_FACE = 0.2  # of a frame's shorter side
+EYE_SIZES = 0.14, 0.45  # of a face's width, smallest and largest (OUR CHOICE)
+SCALES = 1.1  # from one size that is looked for to the next
 EYE_ROWS = 0.6  # of a face's box, from above
 STEEPEST = math.radians(30)  # a line from eye to eye that is steeper joins no pair of eyes
 NEAREST = 0.25  # of a face's box; what lies closer is no pair of eyes
@@ -192,7 +194,7 @@ def haar(image: Image) -> Box | None:
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     smallest = max(round(SMALLEST_FACE * min(grey.shape)), 1)
-    found = _cascade("frontalface_default").detectMultiScale(grey, 1.1, 5, minSize=(smallest, smallest))
+    found = _cascade("frontalface_default").detectMultiScale(grey, SCALES, 5, minSize=(smallest, smallest))
     return _largest([tuple(map(float, box)) for box in found])
 
 
@@ -237,8 +239,10 @@ def eyes(image: Image, box: Box) -> Eyes | None:
     face = image[y : max(top + round(EYE_ROWS * height), 0), x : max(left + width, 0)]
     if not face.size:
         return None
-    smallest = max(width // 10, 1)
-    found = cascade.detectMultiScale(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), 1.1, 3, minSize=(smallest, smallest))
+    smallest, largest = max(round(EYE_SIZES[0] * width), 1), max(round(EYE_SIZES[1] * width), 1)
+    found = cascade.detectMultiScale(
+        cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), SCALES, 3, minSize=(smallest, smallest), maxSize=(largest, largest)
+    )
     centres = [(x + a + (w - 1) / 2, y + b + (h - 1) / 2) for a, b, w, h in found]
     middle = left + (width - 1) / 2
     pairs = [np.array([one, two]) for one in centres for two in centres if one[0] < middle < two[0]]

@@ -187,6 +187,8 @@ def conv_pool_backward(size: tuple[int, int], kept: tuple, gradients: tuple) -> 
         shifted = [jnp.pad(d_seen[n], ((0, 0), (i, 2 - i), (j, 2 - j), (0, 0))) for n, (i, j) in enumerate(NINE)]
         return d_weights + seen @ dz.T, functools.reduce(jnp.add, shifted)
 
+    d_weights: Array
+    dx: Array
     d_weights, dx = jax.lax.scan(one, jnp.zeros_like(weights), (x, places, share, d_total, d_squares))
     return dx, d_weights, jnp.zeros_like(gradients[1][0])
 
