@@ -25,7 +25,7 @@ class Need(NamedTuple):
 
     Attributes:
         fixed: whatever the rows: the samples, and on the CPU the program itself.
-        row: for every row that is there: its state, and the copy of it that is being saved.
+        row: for every row that is there: its state, the one that an epoch makes of it, and the copy that is being saved.
         flight: for every row that is trained at the same time: what a step keeps for the gradient, the gradient, and
             the state as it was before the epoch.
     """
@@ -54,7 +54,7 @@ def estimate(state: State, samples: Samples, net: nn.Module, *, batch: int, accu
     kept = size(jax.eval_shape(lambda params: jax.vjp(objective, params)[1], state.params))
     gradients = size(state.params) * (2 if accumulate > 1 else 1)
     program = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB if jax.default_backend() == "cpu" else 0
-    return Need(size(samples) + program // sharing(), 2 * size(state), kept + gradients + size(state))
+    return Need(size(samples) + program // sharing(), 3 * size(state), kept + gradients + size(state))
 
 
 def step_work(state: State, samples: Samples, net: nn.Module, *, batch: int, accumulate: int, **how: Any) -> int:
