@@ -1,4 +1,4 @@
-"""A training step of one fold: merjax against a well-written PyTorch loop, and how far both are from the machine's limit.
+"""A training step of one fold: merjax against a well-written PyTorch loop, and both against the machine's limit.
 
     pip install torch torchvision && python benchmarks/fold_step.py [ststnet] [learnet] [fmanet] [resnet18] [--profile]
 
