@@ -8,7 +8,7 @@ from merjax.models import layers
 
 
 @pytest.mark.parametrize(("size", "stride", "channels"), [(1, 1, 4), (1, 2, 4), (3, 1, 3), (3, 2, 5), (7, 2, 3)])
-@pytest.mark.parametrize("how", [layers.conv_patches, layers.conv_blocks])
+@pytest.mark.parametrize("how", [layers.conv_patches, layers.conv_blocks, layers.conv_planes])
 def test_convolutions_agree_with_the_native_one_and_so_do_their_gradients(
     rng, monkeypatch, how, size, stride, channels
 ):
