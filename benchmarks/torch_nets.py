@@ -72,7 +72,7 @@ class Block(nn.Module):
 
 
 class FMANet(nn.Module):
-    """Two streams of 28 x 28 as `configs/fmanet_megc2019.py` has it: small stem, three stages of one block, grid of 3."""
+    """Two streams of 28 x 28, as `configs/fmanet_megc2019.py` has it: small stem, three stages of one block."""
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()

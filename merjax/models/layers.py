@@ -76,7 +76,7 @@ def conv_blocks(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], str
 
 
 def conv_planes(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
-    """`conv_blocks` with the images innermost, for images of few channels: their slices are long, their pixels short."""
+    """`conv_blocks` with images innermost, for few channels: each shifted slice is then made of long runs."""
     size, _, channels, features = kernel.shape
     block = images_at_once(x.shape, kernel.shape, stride)
     planes = x.reshape(-1, block, *x.shape[1:]).transpose(0, 4, 2, 3, 1)
