@@ -212,7 +212,7 @@ def profile(name: str) -> None:
                 value, gradient = jax.value_and_grad(loss)(params)
                 return sum((g.sum() for g in jax.tree.leaves(gradient)), value), None
 
-            return jax.lax.scan(step, jnp.float32(0), jnp.arange(case.steps))[0]
+            return jax.lax.scan(step, 0.0 * fold.subject.astype(jnp.float32), jnp.arange(case.steps))[0]
 
         program = jax.jit(run.lift(fold)).lower(run.keys, run.folds, run.samples).compile()
         return lambda: jax.block_until_ready(program(run.keys, run.folds, run.samples))

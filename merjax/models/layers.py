@@ -114,18 +114,18 @@ def convolve(
 ) -> Float[Array, "b y x o"]:
     """A convolution by one of the ways of `Conv`; where Winograd's does not fit, "winograd" means "blocks"."""
     if how == "auto":
-        how = by_shape(kernel.shape, stride) if jax.default_backend() == "cpu" else "native"
+        how = by_shape(x.shape, kernel.shape, stride) if jax.default_backend() == "cpu" else "native"
     if how == "winograd":
         return conv_winograd(x, kernel) if winograd_fits(kernel.shape, stride) else conv_blocks(x, kernel, stride)
     ways = {"planes": conv_planes, "patches": conv_patches, "blocks": conv_blocks, "native": conv_native}
     return ways[how](x, kernel, stride)
 
 
-def by_shape(kernel: tuple[int, ...], stride: int) -> str:
-    """The way that was fastest on the CPU, value and gradient (docs/networks.md)."""
+def by_shape(x: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> str:
+    """The way that was fastest on the CPU (docs/speed.md); images lie innermost only where several go together."""
     if kernel[0] == 1:
         return "patches"  # the image itself
-    if kernel[2] <= PLANES_CHANNELS:
+    if kernel[2] <= PLANES_CHANNELS and images_at_once(x, kernel, stride) > 1:
         return "planes"
     return "winograd" if winograd_fits(kernel, stride) else "blocks"
 
