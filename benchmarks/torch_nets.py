@@ -72,7 +72,7 @@ class Block(nn.Module):
 
 
 class FMANet(nn.Module):
-    """Two streams of 28 x 28 as `configs/fmanet_megc2019.py` has it: small stem, three stages of one block, grid of 3."""
+    """Two streams of 28 x 28, as `configs/fmanet_megc2019.py` has it: small stem, three stages of one block."""
 
     def __init__(self, classes: int, width: int) -> None:
         super().__init__()
@@ -89,11 +89,8 @@ class FMANet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of a batch [b, 6, h, w]: three channels of the first stream, then those of the second."""
-        streams = x[:, :3], x[:, 3:]
-        first, second = (
-            net(one.contiguous(memory_format=torch.channels_last))
-            for net, one in zip(self.trunks, streams, strict=True)
-        )
+        streams = [part.contiguous(memory_format=torch.channels_last) for part in (x[:, :3], x[:, 3:])]
+        first, second = (net(stream) for net, stream in zip(self.trunks, streams, strict=True))
         gate = torch.sigmoid(self.gate(torch.cat([first, second], 1)))
         f = torch.lerp(second, first, gate)
         magnitude = (streams[0][:, 2:] + streams[1][:, 2:]) / 2

@@ -68,10 +68,11 @@ def test_a_run_that_is_killed_at_twenty_random_moments(tmp_path):
 
 @pytest.mark.slow
 def test_one_of_two_processes_is_killed(tmp_path):
-    whole, cut = undisturbed(tmp_path / "whole", CHANGES), tmp_path / "cut"
+    changes = CHANGES | {"train.epochs": 200}
+    whole, cut = undisturbed(tmp_path / "whole", changes), tmp_path / "cut"
 
     for victim in (1, 0):
-        pair = both(cut, address(), CHANGES)
+        pair = both(cut, address(), changes)
         saves = cut / "checkpoints"
         start = time.monotonic()
         before = names(saves)
@@ -81,11 +82,11 @@ def test_one_of_two_processes_is_killed(tmp_path):
             time.sleep(0.05)
         pair[victim].send_signal(signal.SIGKILL)
         pair[victim].communicate()
-        pair[1 - victim].communicate(timeout=180)  # ends by itself, for the other is gone
+        pair[1 - victim].communicate(timeout=600)  # ends by itself, for the other is gone
         assert pair[1 - victim].returncode != 0
         assert not (cut / "scores.json").exists()
-    for process in both(cut, address(), CHANGES):
-        _, error = process.communicate(timeout=300)
+    for process in both(cut, address(), changes):
+        _, error = process.communicate(timeout=900)
         assert process.returncode == 0, error
     assert_equal(cut, whole)
 

@@ -15,13 +15,14 @@ from merjax.models.winograd import conv_winograd
 from merjax.types import InputError, pick
 
 STEMS, NORMS = ("imagenet", "small"), ("batch", "group")
-HOW = ("auto", "blocks", "winograd", "patches", "native")
+HOW = ("auto", "planes", "patches", "blocks", "winograd", "native")
 STANDARDS = {  # mean and deviation of the channels that weights were trained with, for images 0..1
     "none": ((), ()),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 PATCH_BYTES = 2**20  # about what a core's second-level cache holds
+PLANES_CHANNELS = 4  # with more, pixels are long enough to be copied whole
 WINOGRAD_CHANNELS = 64  # with fewer, its sums cost more than the products that it saves
 
 
@@ -68,12 +69,32 @@ def conv_blocks(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], str
 
     The slices are made again for the gradient: that costs less than to write and to read them.
     """
-    one_image = 4 * x.shape[1] * x.shape[2] * kernel.shape[0] ** 2 * x.shape[3] // stride**2
-    most = max(1, PATCH_BYTES // one_image)
-    block = max(size for size in range(1, min(most, len(x)) + 1) if len(x) % size == 0)
+    block = images_at_once(x.shape, kernel.shape, stride)
     convolve = jax.checkpoint(lambda part: conv_patches(part, kernel, stride))
     y = jax.lax.map(convolve, x.reshape(-1, block, *x.shape[1:]))
     return y.reshape(-1, *y.shape[2:])
+
+
+def conv_planes(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
+    """`conv_blocks` with images innermost, for few channels: each shifted slice is then made of long runs."""
+    size, _, channels, features = kernel.shape
+    block = images_at_once(x.shape, kernel.shape, stride)
+    planes = x.reshape(-1, block, *x.shape[1:]).transpose(0, 4, 2, 3, 1)
+
+    def convolve(part: Float[Array, "c h w m"]) -> Float[Array, "o y x m"]:
+        slices = windows(part, size, stride)
+        seen = jnp.concatenate(slices).reshape(size**2 * channels, -1)
+        return (kernel.reshape(-1, features).T @ seen).reshape(features, *slices[0].shape[1:])
+
+    y = jax.lax.map(jax.checkpoint(convolve), planes).transpose(0, 4, 2, 3, 1)
+    return y.reshape(-1, *y.shape[2:])
+
+
+def images_at_once(x: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> int:
+    """Images whose patches fit a core's cache; divides their number. By the shapes of all images and of the kernel."""
+    one_image = 4 * x[1] * x[2] * kernel[0] ** 2 * x[3] // stride**2
+    most = max(1, PATCH_BYTES // one_image)
+    return max(size for size in range(1, min(most, x[0]) + 1) if x[0] % size == 0)
 
 
 def windows(x: Float[Array, "b h w c"], size: int, stride: int) -> list[Float[Array, "b y x c"]]:
@@ -93,11 +114,25 @@ def convolve(
 ) -> Float[Array, "b y x o"]:
     """A convolution by one of the ways of `Conv`; where Winograd's does not fit, "winograd" means "blocks"."""
     if how == "auto":
-        how = "winograd" if jax.default_backend() == "cpu" else "native"
+        how = by_shape(x.shape, kernel.shape, stride) if jax.default_backend() == "cpu" else "native"
     if how == "winograd":
-        fits = kernel.shape[:2] == (3, 3) and stride == 1 and min(kernel.shape[2:]) >= WINOGRAD_CHANNELS
-        return conv_winograd(x, kernel) if fits else conv_blocks(x, kernel, stride)
-    return {"blocks": conv_blocks, "patches": conv_patches, "native": conv_native}[how](x, kernel, stride)
+        return conv_winograd(x, kernel) if winograd_fits(kernel.shape, stride) else conv_blocks(x, kernel, stride)
+    ways = {"planes": conv_planes, "patches": conv_patches, "blocks": conv_blocks, "native": conv_native}
+    return ways[how](x, kernel, stride)
+
+
+def by_shape(x: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> str:
+    """The way that was fastest on the CPU (docs/speed.md); images lie innermost only where several go together."""
+    if kernel[0] == 1:
+        return "patches"  # the image itself
+    if kernel[2] <= PLANES_CHANNELS and images_at_once(x, kernel, stride) > 1:
+        return "planes"
+    return "winograd" if winograd_fits(kernel, stride) else "blocks"
+
+
+def winograd_fits(kernel: tuple[int, ...], stride: int) -> bool:
+    """Whether a convolution can go Winograd's way, and has channels enough to gain by it."""
+    return kernel[:2] == (3, 3) and stride == 1 and min(kernel[2:]) >= WINOGRAD_CHANNELS
 
 
 class Conv(nn.Module):
@@ -109,8 +144,8 @@ class Conv(nn.Module):
         stride: step in pixels.
         padding: zeros on every side; by default `size // 2`, which keeps h and w at stride 1.
         bias: add a bias; leave it out before a normalisation.
-        how: "blocks", "patches", "native", "winograd" (3 x 3 with stride 1 and 64 or more channels, blocks for all
-            others), or "auto": winograd on the CPU, native elsewhere (only the CPU was measured).
+        how: "planes", "patches", "blocks", "native", "winograd" (3 x 3 with stride 1 and 64 or more channels, blocks
+            for all others), or "auto": `by_shape` on the CPU, native elsewhere (only the CPU was measured).
     """
 
     features: int

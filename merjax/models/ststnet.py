@@ -176,7 +176,7 @@ def conv_pool_backward(size: tuple[int, int], kept: tuple, gradients: tuple) -> 
     counted = taking_part(size)[1][None, ..., None]
     share = d_peak / jnp.maximum(jax.lax.population_count(places), 1).astype(jnp.float32)
 
-    def one(d_weights: Float[Array, "k o"], block: tuple) -> tuple:
+    def one(block: tuple) -> tuple:
         x, places, share, d_total, d_squares = block
         seen = patches(x)
         z = windows(weights, seen, x.shape)
@@ -185,12 +185,10 @@ def conv_pool_backward(size: tuple[int, int], kept: tuple, gradients: tuple) -> 
         dz = jnp.where((z > 0) & counted, dz, 0.0).reshape(len(z), -1)
         d_seen = (weights[:-1] @ dz).reshape(9, len(x), x.shape[1] - 2, x.shape[2] - 2, -1)
         shifted = [jnp.pad(d_seen[n], ((0, 0), (i, 2 - i), (j, 2 - j), (0, 0))) for n, (i, j) in enumerate(NINE)]
-        return d_weights + seen @ dz.T, functools.reduce(jnp.add, shifted)
+        return seen @ dz.T, functools.reduce(jnp.add, shifted)
 
-    d_weights: Array
-    dx: Array
-    d_weights, dx = jax.lax.scan(one, jnp.zeros_like(weights), (x, places, share, d_total, d_squares))
-    return dx, d_weights, jnp.zeros_like(gradients[1][0])
+    d_weights, dx = jax.lax.map(one, (x, places, share, d_total, d_squares))
+    return dx, d_weights.sum(0), jnp.zeros_like(gradients[1][0])
 
 
 conv_pool.defvjp(conv_pool_forward, conv_pool_backward)

@@ -8,7 +8,7 @@ from merjax.models import layers
 
 
 @pytest.mark.parametrize(("size", "stride", "channels"), [(1, 1, 4), (1, 2, 4), (3, 1, 3), (3, 2, 5), (7, 2, 3)])
-@pytest.mark.parametrize("how", [layers.conv_patches, layers.conv_blocks])
+@pytest.mark.parametrize("how", [layers.conv_patches, layers.conv_blocks, layers.conv_planes])
 def test_convolutions_agree_with_the_native_one_and_so_do_their_gradients(
     rng, monkeypatch, how, size, stride, channels
 ):
@@ -71,3 +71,10 @@ def test_a_resnet18_trunk_has_the_parameters_of_resnet18():
         *(1, 7, 7),
         512,
     )
+
+
+def test_images_lie_innermost_only_where_several_fit_the_cache():
+    assert layers.by_shape((64, 30, 30, 3), (3, 3, 3, 16), 1) == "planes"
+    assert layers.by_shape((16, 230, 230, 3), (7, 7, 3, 64), 2) == "blocks"  # one image's patches are 8 MB
+    assert layers.by_shape((16, 58, 58, 64), (3, 3, 64, 64), 1) == "winograd"
+    assert layers.by_shape((16, 56, 56, 64), (1, 1, 64, 128), 2) == "patches"
