@@ -25,7 +25,7 @@ class Need(NamedTuple):
 
     Attributes:
         fixed: whatever the rows: the samples, and on the CPU the program itself.
-        row: for every row that is there: its state, the one that an epoch makes of it, and the copy that is being saved.
+        row: for every row that is there: its state, the one that an epoch makes of it, and the copy being saved.
         flight: for every row that is trained at the same time: what a step keeps for the gradient, the gradient, and
             the state as it was before the epoch.
     """
