@@ -92,7 +92,7 @@ def exchange_subjects(
 
 
 def p_value(differences: Float[np.ndarray, " b"]) -> float:
-    """Two-sided p: share of exchanges whose difference is as large as that of the first, the observed one, or larger."""
+    """Two-sided p: share of exchanges whose difference is no smaller than that of the first, the observed one."""
     return float((np.abs(differences) >= abs(differences[0]) - 1e-12).mean())
 
 

@@ -14,7 +14,6 @@ from merjax.report.scores import SCORES
 from merjax.types import InputError
 
 TESTED = ("uf1", "uar")  # scores whose differences are tested
-Counts = Int[np.ndarray, "r s k k"]
 
 
 class Estimate(NamedTuple):
@@ -37,7 +36,7 @@ class Part(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """A run on the shared clips, all and by database, and the F1 and recall of each class; NaN for one without clips."""
+    """A run on the shared clips, all and by database, and the F1 and recall of each class; NaN where it has no clip."""
 
     run: Run
     whole: Part
@@ -135,7 +134,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
 
 def by_subject(
     label: Int[np.ndarray, " n"], answer: Int[np.ndarray, "r n"], subject: Int[np.ndarray, " n"], classes: int
-) -> Counts:
+) -> Int[np.ndarray, "r s k k"]:
     """Confusion matrices, one for each seed and subject."""
     counts = np.zeros((len(answer), subject.max() + 1, classes, classes), np.int64)
     for mine, row in zip(counts, answer, strict=True):
@@ -143,7 +142,7 @@ def by_subject(
     return counts
 
 
-def part(counts: Counts) -> Part:
+def part(counts: Int[np.ndarray, "r s k k"]) -> Part:
     """What the clips in confusion matrices of subjects score, pooled, and how sure that is."""
     pooled, resampled = counts.sum(1), metrics.resample_subjects(counts)
 
@@ -155,7 +154,7 @@ def part(counts: Counts) -> Part:
     return Part(clips, counts.shape[1], accuracy, estimate("uf1"), estimate("wf1"), estimate("uar"))
 
 
-def scored(run: Run, counts: Counts, database: np.ndarray) -> Scored:
+def scored(run: Run, counts: Int[np.ndarray, "r s k k"], database: np.ndarray) -> Scored:
     """A run by its confusion matrices; `database` is that of every subject."""
     pooled = counts.sum(1)
     clips = pooled[0].sum(-1)
@@ -170,7 +169,9 @@ def scored(run: Run, counts: Counts, database: np.ndarray) -> Scored:
     )
 
 
-def difference(first: Counts, second: Counts, score: Callable) -> tuple[Estimate, float]:
+def difference(
+    first: Int[np.ndarray, "r s k k"], second: Int[np.ndarray, "q s k k"], score: Callable
+) -> tuple[Estimate, float]:
     """First minus second of a score, both means over seeds, and its p.
 
     Where the runs have different numbers of seeds each is repeated until they have as many: no mean changes by that.

@@ -1,4 +1,4 @@
-"""A comparison as tables to read, and as files: every table names the runs whose epochs were chosen on what they test."""
+"""A comparison as tables to read, and as files; every caption says how epochs were chosen."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -41,6 +41,13 @@ def _runs(comparison: Comparison) -> list[Run]:
     return [one.run for one in comparison.scored]
 
 
+def _epochs(comparison: Comparison) -> str:
+    """How the epochs of a comparison were chosen, for a caption."""
+    words = [run.words for run in _runs(comparison)]
+    each = [words[0]] if len(set(words)) == 1 else [f"{run.name}: {run.words}" for run in _runs(comparison)]
+    return f"Epochs: {', '.join(each)}."
+
+
 def _value(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
 
@@ -59,18 +66,26 @@ def _cells(one: Part) -> tuple[str, ...]:
 
 
 def _scores(comparison: Comparison) -> Table:
+    runs = _runs(comparison)
+    facts = {
+        "seeds": [str(len(run.prediction)) for run in runs],
+        "epoch": [run.words for run in runs],
+        "protocol": [run.scores["protocol"] for run in runs],
+    }
+    differ = [name for name, each in facts.items() if len(set(each)) > 1]
+    same = "; ".join(f"{name}: {each[0]}" for name, each in facts.items() if name not in differ)
     rows = [
-        (one.run.label, *_cells(one.whole), str(len(one.run.prediction)), one.run.words, one.run.scores["protocol"])
-        for one in comparison.scored
+        (one.run.label, *_cells(one.whole), *(facts[name][i] for name in differ))
+        for i, one in enumerate(comparison.scored)
     ]
-    head = ("", "clips", "subjects", "ACC", "UF1", "WF1", "UAR", "seeds", "epoch", "protocol")
+    head = ("", "clips", "subjects", "ACC", "UF1", "WF1", "UAR", *differ)
     caption = (
         "Predictions pooled over all folds, never a mean of folds; mean over seeds; in brackets the 95 % interval from "
-        "resampling subjects. In the order given, not ranked."
+        f"resampling subjects. In the order given, not ranked. {f'All alike: {same}.' * bool(same)}"
     )
-    warn = _warn(_runs(comparison))
     plots = "".join(f"<div>{_plot(comparison.scored, score)}</div>" for score in ("uf1", "uar"))
-    return Table("Scores", head, tuple(rows), caption, warn, figure=f'<div class="pair">{plots}</div>')
+    figure = f'<div class="pair">{plots}</div>'
+    return Table("Scores", head, tuple(rows), caption.strip(), _warn(runs), figure=figure)
 
 
 def _plot(scored: Sequence[Scored], score: str) -> str:
@@ -89,7 +104,8 @@ def _databases(comparison: Comparison) -> Table:
     ]
     head = ("", "clips", "subjects", "ACC", "UF1", "WF1", "UAR")
     caption = (
-        "Each database by itself, its own subjects resampled; a class without clips in it is left out of UF1 and UAR."
+        "Each database by itself, its own subjects resampled; a class without clips in it is left out of UF1 and UAR. "
+        f"{_epochs(comparison)}"
     )
     return Table("By database", head, tuple(rows), caption, _warn(_runs(comparison)))
 
@@ -101,7 +117,7 @@ def _classes(comparison: Comparison) -> Table:
         for one in comparison.scored
     ]
     counts = ", ".join(f"{name} {count}" for name, count in comparison.classes.items())
-    caption = f"Clips of each class: {counts}. UF1 is the mean of the F1, UAR that of the recalls."
+    caption = f"Clips of each class: {counts}. UF1 is the mean of the F1, UAR of the recalls. {_epochs(comparison)}"
     return Table("By class", head, tuple(rows), caption, _warn(_runs(comparison)))
 
 
@@ -124,8 +140,9 @@ def _differences(comparison: Comparison) -> Table:
     ]
     head = ("", "score", "difference", "p", "p, Holm", "like with like")
     caption = (
-        "Interval: 95 %, the same resampled subjects for both. p: two-sided, from exchanging whole subjects between the "
-        f"two runs; Holm: corrected for the {len(found)} differences here. The intervals are not corrected."
+        "Interval: 95 %, the same resampled subjects for both. p: two-sided, from exchanging whole subjects between "
+        f"the two runs; Holm: corrected for the {len(found)} differences here. The intervals are not corrected. "
+        f"{_epochs(comparison)}"
     )
     return Table("Differences", head, tuple(rows), caption, _warn(_runs(comparison)))
 
@@ -142,7 +159,8 @@ def _agreements(comparison: Comparison) -> Table:
     head = ("", "kappa", "both right", "first only", "second only", "both wrong", "McNemar p")
     caption = (
         "Cohen's kappa of the answers, and clips by who is right, from the first seed of each run. McNemar's exact p "
-        "takes clips as independent; those of one subject are not, so it describes and proves nothing."
+        "takes clips as independent; those of one subject are not, so it describes and proves nothing. "
+        f"{_epochs(comparison)}"
     )
     return Table("Agreement of predictions", head, tuple(rows), caption, _warn(_runs(comparison)))
 
@@ -161,8 +179,8 @@ def check_name(path: Path, runs: Sequence[Run], beside: Beside) -> None:
         of = ", ".join(names) or "some published scores"
         better = path.with_name(f"{path.stem}-{CHOSEN}{path.suffix}")
         raise InputError(
-            f"--out={path} must have '{CHOSEN}' in its name, for epochs of {of} were chosen on what is tested; {better} "
-            "would do"
+            f"--out={path} must have '{CHOSEN}' in its name, for epochs of {of} were chosen on what is tested; "
+            f"{better} would do"
         )
 
 

@@ -64,8 +64,8 @@ def published() -> tuple[Published, ...]:
 def fitting(run: Run) -> tuple[tuple[Published, ...], str]:
     """The published scores of a run's own task, and a sentence on those that are left out for their number of clips.
 
-    The task is the same where protocol, databases and classes are; the clips are taken to be the same where there are as
-    many.
+    The task is the same where protocol, databases and classes are; the clips are taken to be the same where there are
+    as many.
     """
     databases = " ".join(sorted(SAME.get(name, name) for name in run.scores["databases"]))
     task = (databases, " ".join(sorted(run.scores["classes"])), run.protocol["name"])
@@ -84,8 +84,8 @@ def fitting(run: Run) -> tuple[tuple[Published, ...], str]:
 def beside(runs: Sequence[Run]) -> Beside:
     """Published scores beside those of runs.
 
-    A run stands in the table of every rule for the epoch that its own predictions can be counted by, so that like stands
-    with like; no table holds two rules.
+    A run stands in the table of every rule for the epoch that its own predictions can be counted by, so that like
+    stands with like; no table holds two rules.
     """
     told = []
     groups: dict[tuple[Published, ...], list[Run]] = {}

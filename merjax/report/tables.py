@@ -62,7 +62,11 @@ def markdown(title: str, tables: Sequence[Table], remarks: Sequence[str]) -> str
     """As GitHub shows it."""
     parts = [f"# {_marked(title)}", *map(_marked, remarks)]
     for table in tables:
-        rows = [table.head, ("---", *("---:" for _ in table.head[1:])), *(map(_marked, row) for row in table.rows)]
+        rows = [
+            tuple(map(_marked, table.head)),
+            ("---", *("---:" for _ in table.head[1:])),
+            *(map(_marked, row) for row in table.rows),
+        ]
         parts += [f"## {_marked(table.title)}", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
         parts += filter(None, (f"**{_marked(table.warn)}**" * bool(table.warn), _marked(table.caption)))
         parts += map(_marked, table.numbered)
