@@ -197,9 +197,10 @@ def agreement(
 ) -> Agreement:
     """Agreement of the answers a and b. McNemar's p takes clips as independent, which those of a subject are not."""
     right, also = a == label, b == label
-    table = [int((right & also).sum()), int((right & ~also).sum()), int((~right & also).sum())]
-    joint = metrics.kappa(metrics.confusion(a, b, classes))
-    return Agreement(first, second, joint, *table, len(label) - sum(table), metrics.mcnemar(table[1], table[2]))
+    parts = (right & also, right & ~also, ~right & also, ~right & ~also)
+    both, first_only, second_only, neither = (int(part.sum()) for part in parts)
+    kappa, p = metrics.kappa(metrics.confusion(a, b, classes)), metrics.mcnemar(first_only, second_only)
+    return Agreement(first, second, kappa, both, first_only, second_only, neither, p)
 
 
 def remarks(runs: Sequence[Run], shared: Sequence[str], absent: Sequence[str]) -> tuple[str, ...]:
@@ -214,9 +215,8 @@ def remarks(runs: Sequence[Run], shared: Sequence[str], absent: Sequence[str]) -
             f"All tables are of the {len(shared)} clips that every run tested; {len(gone)} were not tested by all and "
             f"are left out: {some} (clips tested: {each})."
         )
-    told += [
-        f"{run.name} left out {len(gone)} clips of its data." for run in runs if (gone := run.scores.get("left_out"))
-    ]
+    left_out = {run.name: len(run.scores.get("left_out", ())) for run in runs}
+    told += [f"{name} left out {count} clips of its data." for name, count in left_out.items() if count]
     if absent:
         told.append(f"Classes without a clip here, left out of UF1 and UAR: {', '.join(absent)}.")
     if len({run.words for run in runs}) > 1:

@@ -7,8 +7,10 @@ from merjax.report.compare import Comparison
 from merjax.report.finished import Run
 from merjax.report.published import RULES, TITLES, Beside
 
-HEAD = ("run", "against", "epoch", "protocol", "part", "class", "score", "value", "low", "high", "p", "p_holm")
-HEAD += ("clips", "subjects", "seeds", "source", "known_defect")
+HEAD = (
+    *("run", "against", "epoch", "protocol", "part", "class", "score", "value", "low", "high", "p", "p_holm"),
+    *("clips", "subjects", "seeds", "source", "known_defect"),
+)
 
 
 def lines(comparison: Comparison, beside: Beside) -> Iterable[list[object]]:

@@ -91,7 +91,10 @@ def _scores(comparison: Comparison) -> Table:
 def _plot(scored: Sequence[Scored], score: str) -> str:
     """Scores as dots with intervals, chance marked as in a run's report."""
     present = sum(math.isfinite(value) for value in scored[0].recall)
-    rows = [figures.Interval(one.run.label, *getattr(one.whole, score), 1 / max(1, present)) for one in scored]
+    rows = []
+    for one in scored:
+        value, low, high = getattr(one.whole, score)
+        rows.append(figures.Interval(one.run.label, value, low, high, 1 / max(1, present)))
     return figures.intervals(rows, score.upper())
 
 

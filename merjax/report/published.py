@@ -119,7 +119,9 @@ def _table(rule: str, rows: Sequence[Published], runs: Sequence[Run]) -> Table:
         for one, note in zip(rows, notes, strict=True)
     ]
     words, task = RULES[rule], rows[0]
-    alone = "" if own else " No run here was counted so: these figures and those of the runs are not alike."
+    alone = "" if own else " No run here was counted so."
+    if rule == "unknown":
+        alone = " So whether any run here is like them can't be told."
     return Table(
         f"Beside published scores: {words}",
         head,
