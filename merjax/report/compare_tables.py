@@ -41,11 +41,17 @@ def _runs(comparison: Comparison) -> list[Run]:
     return [one.run for one in comparison.scored]
 
 
+def _of_each(runs: Sequence[Run], words: Sequence[str]) -> str:
+    """What is said of each run, once if it is the same of all."""
+    if len(set(words)) == 1:
+        return words[0]
+    return "; ".join(f"{run.name}: {told}" for run, told in zip(runs, words, strict=True))
+
+
 def _epochs(comparison: Comparison) -> str:
     """How the epochs of a comparison were chosen, for a caption."""
-    words = [run.words for run in _runs(comparison)]
-    each = [words[0]] if len(set(words)) == 1 else [f"{run.name}: {run.words}" for run in _runs(comparison)]
-    return f"Epochs: {', '.join(each)}."
+    runs = _runs(comparison)
+    return f"Epochs: {_of_each(runs, [run.words for run in runs])}."
 
 
 def _value(value: float) -> str:
@@ -67,25 +73,16 @@ def _cells(one: Part) -> tuple[str, ...]:
 
 def _scores(comparison: Comparison) -> Table:
     runs = _runs(comparison)
-    facts = {
-        "seeds": [str(len(run.prediction)) for run in runs],
-        "epoch": [run.words for run in runs],
-        "protocol": [run.scores["protocol"] for run in runs],
-    }
-    differ = [name for name, each in facts.items() if len(set(each)) > 1]
-    same = "; ".join(f"{name}: {each[0]}" for name, each in facts.items() if name not in differ)
-    rows = [
-        (one.run.label, *_cells(one.whole), *(facts[name][i] for name in differ))
-        for i, one in enumerate(comparison.scored)
-    ]
-    head = ("", "clips", "subjects", "ACC", "UF1", "WF1", "UAR", *differ)
+    rows = [(one.run.label, *_cells(one.whole), str(len(one.run.prediction))) for one in comparison.scored]
+    head = ("", "clips", "subjects", "ACC", "UF1", "WF1", "UAR", "seeds")
+    protocol = _of_each(runs, [run.scores["protocol"] for run in runs])
     caption = (
         "Predictions pooled over all folds, never a mean of folds; mean over seeds; in brackets the 95 % interval from "
-        f"resampling subjects. In the order given, not ranked. {f'All alike: {same}.' * bool(same)}"
+        f"resampling subjects. In the order given, not ranked. {_epochs(comparison)} Protocol: {protocol}."
     )
     plots = "".join(f"<div>{_plot(comparison.scored, score)}</div>" for score in ("uf1", "uar"))
     figure = f'<div class="pair">{plots}</div>'
-    return Table("Scores", head, tuple(rows), caption.strip(), _warn(runs), figure=figure)
+    return Table("Scores", head, tuple(rows), caption, _warn(runs), figure=figure)
 
 
 def _plot(scored: Sequence[Scored], score: str) -> str:
@@ -94,7 +91,10 @@ def _plot(scored: Sequence[Scored], score: str) -> str:
     rows = []
     for one in scored:
         value, low, high = getattr(one.whole, score)
-        rows.append(figures.Interval(one.run.label, value, low, high, 1 / max(1, present)))
+        name = (
+            f"{one.run.name} [{CHOSEN}]" if one.run.scores["select"] == "test" else one.run.name
+        )  # short enough to draw
+        rows.append(figures.Interval(name, value, low, high, 1 / max(1, present)))
     return figures.intervals(rows, score.upper())
 
 

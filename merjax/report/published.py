@@ -106,16 +106,15 @@ def beside(runs: Sequence[Run]) -> Beside:
 
 def _table(rule: str, rows: Sequence[Published], runs: Sequence[Run]) -> Table:
     names = [name for name in TITLES if name in rows[0].databases.split() and " " in rows[0].databases]
-    head = ("", "ACC", "UF1", "UAR", *(f"{TITLES[name]} {score}" for name in names for score in ("UF1", "UAR")), "note")
-    own = [_own(run, rule, names) for run in runs if rule in run.scores["selections"]]
+    scores = [name for name in ("accuracy", "uf1", "uar") if any(getattr(one, name) for one in rows)]
+    head = [{"accuracy": "ACC"}.get(name, name.upper()) for name in scores]
+    head += [f"{TITLES[name]} {score}" for name in names for score in ("UF1", "UAR")]
+    own = [_own(run, rule, scores, names) for run in runs if rule in run.scores["selections"]]
     notes = [f"{one.source}{f'; known defect: {one.defect}' * bool(one.defect)}" for one in rows]
     numbered = list(dict.fromkeys(notes))
+    columns = [*scores, *(f"{name}_{score}" for name in names for score in ("uf1", "uar"))]
     theirs = [
-        (
-            *(f"{one.method}*", one.accuracy or "–", one.uf1, one.uar or "–"),
-            *(getattr(one, f"{name}_{score}") or "–" for name in names for score in ("uf1", "uar")),
-            f"[{numbered.index(note) + 1}]",
-        )
+        (f"{one.method}* [{numbered.index(note) + 1}]", *(getattr(one, column) or "–" for column in columns))
         for one, note in zip(rows, notes, strict=True)
     ]
     words, task = RULES[rule], rows[0]
@@ -124,7 +123,7 @@ def _table(rule: str, rows: Sequence[Published], runs: Sequence[Run]) -> Table:
         alone = " So whether any run here is like them can't be told."
     return Table(
         f"Beside published scores: {words}",
-        head,
+        ("", *head),
         (*own, *theirs),
         f"{task.clips} clips of {', '.join(task.databases.split())} in the classes {', '.join(task.classes.split())}, "
         f"leave one subject out; {words}. Rows with * are as published, none was measured here; 95 % intervals in "
@@ -134,17 +133,20 @@ def _table(rule: str, rows: Sequence[Published], runs: Sequence[Run]) -> Table:
     )
 
 
-def _own(run: Run, rule: str, names: Sequence[str]) -> tuple[str, ...]:
+def _own(run: Run, rule: str, scores: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """The row of a run whose epochs are chosen by a rule; databases are known for the rule that it was counted by."""
-    scores = run.scores
-    one = scores["selections"][rule]
-    parts = {SAME.get(name, name): part for name, part in scores["databases"].items()}
+    one = run.scores["selections"][rule]
+    parts = {SAME.get(name, name): part for name, part in run.scores["databases"].items()}
     pairs = [
-        f"{parts[name][score]:.3f}" if rule == scores["select"] else "–" for name in names for score in ("uf1", "uar")
+        f"{parts[name][score]:.3f}" if rule == run.scores["select"] else "–"
+        for name in names
+        for score in ("uf1", "uar")
     ]
-    bounds = ["[{:.3f}, {:.3f}]".format(*one[f"{score}_interval"]) for score in ("uf1", "uar")]
     name = f"{run.name} [{one['words']}]" if rule == "test" else run.name
-    return (
-        *(name, f"{one['accuracy']:.3f}", f"{one['uf1']:.3f} {bounds[0]}", f"{one['uar']:.3f} {bounds[1]}"),
-        *(*pairs, "here"),
-    )
+    return (name, *(_bounded(one, score) for score in scores), *pairs)
+
+
+def _bounded(one: dict, score: str) -> str:
+    """A score, with its interval where it has one."""
+    ends = one.get(f"{score}_interval")
+    return f"{one[score]:.3f}" + (f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "")

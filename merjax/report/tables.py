@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 from merjax.report.page import CSS
 
-MORE = ".warn { white-space: normal; } ol { color: var(--soft); font-size: 0.875rem; max-width: 44rem; }"
+LONG = 24  # letters of a cell that may be broken; a score with its interval has fewer
+MORE = (
+    ".warn { white-space: normal; } ol { color: var(--soft); font-size: 0.875rem; max-width: 44rem; } "
+    ".pair { margin-bottom: 1rem; } tbody th { min-width: 8.5rem; } td.words { white-space: normal; min-width: 8rem; }"
+)
 SPECIAL = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
@@ -84,9 +88,19 @@ def latex(tables: Sequence[Table], remarks: Sequence[str]) -> str:
     lines = [r"% Needs \usepackage{booktabs}.", *(f"% {remark}" for remark in remarks)]
     for table in tables:
         caption = " ".join(filter(None, (f"{table.title}.", table.caption, table.warn)))
+        longest = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
+        columns = ("p{0.22\\linewidth}" if longest[0] > LONG else "l") + "".join(
+            "p{0.16\\linewidth}" if length > LONG else "r" for length in longest[1:]
+        )
         rows = [r" & ".join(map(_escaped, row)) + r" \\" for row in (table.head, *table.rows)]
-        columns = "l" + "r" * (len(table.head) - 1)
-        lines += ["", r"\begin{table}", r"  \centering", f"  \\caption{{{_escaped(caption)}}}"]
+        rows = [(r"\raggedright " if longest[0] > LONG else "") + row for row in rows]
+        size = "scriptsize" if len(table.head) > 8 else "footnotesize"
+        lines += [
+            "",
+            r"\begin{table}",
+            f"  \\centering\\{size}\\setlength{{\\tabcolsep}}{{4pt}}",
+            f"  \\caption{{{_escaped(caption)}}}",
+        ]
         lines += [f"  \\begin{{tabular}}{{{columns}}}", r"    \toprule", f"    {rows[0]}", r"    \midrule"]
         lines += [*(f"    {row}" for row in rows[1:]), r"    \bottomrule", r"  \end{tabular}"]
         lines += [r"  \par\smallskip\footnotesize\raggedright"] * bool(table.notes)
@@ -119,8 +133,7 @@ def page(title: str, tables: Sequence[Table], remarks: Sequence[str]) -> str:
 def _section(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.head)
     rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
-        for name, *cells in table.rows
+        f'<tr><th scope="row">{escape(name)}</th>{"".join(map(_cell, cells))}</tr>' for name, *cells in table.rows
     )
     warn = f' <strong class="warn">{escape(table.warn)}</strong>' if table.warn else ""
     notes = f"<ol>{''.join(f'<li>{escape(note)}</li>' for note in table.notes)}</ol>" if table.notes else ""
@@ -130,3 +143,8 @@ def _section(table: Table) -> str:
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         f"<figcaption>{escape(table.caption)}{warn}</figcaption></figure>{notes}</section>\n"
     )
+
+
+def _cell(words: str) -> str:
+    kind = ' class="words"' if len(words) > LONG else ""
+    return f"<td{kind}>{escape(words)}</td>"

@@ -68,18 +68,18 @@ def test_no_table_holds_two_rules_and_a_run_stands_with_its_like(run):
     found = beside([mine])
     by_title = {table.title.partition(": ")[2]: table for table in found.tables}
     assert set(by_title) == {words for rule, words in RULES.items() if rule != "inner"}
-    assert "HTNet*" in [row[0] for row in by_title[RULES["test"]].rows]
+    assert "HTNet* [3]" in [row[0] for row in by_title[RULES["test"]].rows]
     for rule, table in ((rule, by_title[RULES[rule]]) for rule in RULES if rule != "inner"):
         expected = {one.method for one in found.rows if one.epoch == rule}
-        assert {row[0].removesuffix("*") for row in table.rows if row[0].endswith("*")} == expected
-        own = [row for row in table.rows if not row[0].endswith("*")]
+        assert {row[0].partition("* [")[0] for row in table.rows if "* [" in row[0]} == expected
+        own = [row for row in table.rows if "* [" not in row[0]]
         if rule not in ("last", "test"):
             assert not own
             told = "can't be told" if rule == "unknown" else "No run here was counted so"
             assert told in table.caption
             continue
         (row,) = own
-        assert row[2].startswith(f"{mine.scores['selections'][rule]['uf1']:.3f} [")
+        assert row[1].startswith(f"{mine.scores['selections'][rule]['uf1']:.3f} [")
         shown = f"{mine.scores['databases']['smic_hs']['uf1']:.3f}" if rule == "last" else "–"
         assert row[table.head.index("SMIC UF1")] == shown
         assert (RULES["test"] in row[0]) == (RULES["test"] in table.warn) == (rule == "test")
@@ -89,9 +89,10 @@ def test_no_table_holds_two_rules_and_a_run_stands_with_its_like(run):
 def test_every_row_refers_to_its_own_source_and_defect(run):
     for table in beside([run(composite())]).tables:
         for row in table.rows:
-            if row[0].endswith("*"):
-                note = table.notes[int(row[-1].strip("[]")) - 1]
-                one = next(one for one in published() if one.method == row[0][:-1] and one.clips == "442")
+            method, star, number = row[0].partition("* [")
+            if star:
+                note = table.notes[int(number.strip("]")) - 1]
+                one = next(one for one in published() if one.method == method and one.clips == "442")
                 assert one.source in note
                 assert one.defect in note
 
