@@ -73,12 +73,14 @@ def _cells(one: Part) -> tuple[str, ...]:
 
 def _scores(comparison: Comparison) -> Table:
     runs = _runs(comparison)
-    rows = [(one.run.label, *_cells(one.whole), str(len(one.run.prediction))) for one in comparison.scored]
-    head = ("", "clips", "subjects", "ACC", "UF1", "WF1", "UAR", "seeds")
+    rows = [(one.run.label, *_cells(one.whole)) for one in comparison.scored]
+    head = ("", "clips", "subjects", "ACC", "UF1", "WF1", "UAR")
+    seeds = _of_each(runs, [str(len(run.prediction)) for run in runs])
     protocol = _of_each(runs, [run.scores["protocol"] for run in runs])
     caption = (
         "Predictions pooled over all folds, never a mean of folds; mean over seeds; in brackets the 95 % interval from "
-        f"resampling subjects. In the order given, not ranked. {_epochs(comparison)} Protocol: {protocol}."
+        f"resampling subjects. In the order given, not ranked. {_epochs(comparison)} Seeds: {seeds}. "
+        f"Protocol: {protocol}."
     )
     plots = "".join(f"<div>{_plot(comparison.scored, score)}</div>" for score in ("uf1", "uar"))
     figure = f'<div class="pair">{plots}</div>'

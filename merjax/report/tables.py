@@ -7,10 +7,11 @@ from typing import NamedTuple
 from merjax.report.page import CSS
 
 LONG = 24  # letters of a cell that may be broken; a score with its interval has fewer
-MORE = (
-    ".warn { white-space: normal; } ol { color: var(--soft); font-size: 0.875rem; max-width: 44rem; } "
-    ".pair { margin-bottom: 1rem; } tbody th { min-width: 8.5rem; } td.words { white-space: normal; min-width: 8rem; }"
-)
+MORE = """
+main { max-width: 1040px; } .warn { white-space: normal; } .pair { margin-bottom: 1rem; }
+ol { color: var(--soft); font-size: 0.875rem; max-width: 44rem; } tbody th { min-width: 8.5rem; }
+td.words { white-space: normal; min-width: 8rem; }
+"""
 SPECIAL = {
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
