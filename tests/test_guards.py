@@ -188,6 +188,7 @@ def test_labels_and_predictions_are_joined_by_clip_not_by_position(tmp_path, rng
     head, *rows = (b / "predictions.csv").read_text().splitlines()
     (b / "predictions.csv").write_text("\n".join([head, *rng.permutation(rows).tolist()]) + "\n")
     after = compare(read_runs([a, b]))
+    assert [tuple(one)[2:] for one in before.agreements] == [tuple(one)[2:] for one in after.agreements]
     assert [one.whole for one in before.scored] == [one.whole for one in after.scored]
     assert [(one.estimate, one.p) for one in before.differences] == [(one.estimate, one.p) for one in after.differences]
 

@@ -109,4 +109,4 @@ def _predictions(
     for seed_number, mine in prediction.items():
         if len(mine) < len(clips):
             raise InputError(f"{path}: seed {seed_number} lacks {len(clips) - len(mine)} clips that another seed tests")
-    return clips, prediction
+    return clips, dict(sorted(prediction.items()))
