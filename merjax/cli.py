@@ -4,6 +4,7 @@
     merjax prepare --config=FILE           makes every network input of an experiment and keeps it on disk
     merjax inputs CLIP --config=FILE       draws every input of one clip, `database/subject/clip`, as one picture
     merjax describe FOLDER                 tells which licensed data set lies in a folder, and what is amiss with it
+    merjax compare RUN RUN ...             scores of finished runs with intervals, what their differences are worth
     merjax build FOLDER --out=PLACE        writes a licensed data set for TensorFlow Datasets: see docs/tfds.md
 
 --config=FILE             the experiment, one of configs/; without it afn_synth.py: drawn faces, no data needed
@@ -13,7 +14,9 @@
 --resume=false            train: begins anew in a folder that holds a run
 --distributed=auto        train: one of several processes, found by SLURM, a TPU pod or Open MPI; elsewhere
                           --distributed=HOST:PORT,COUNT,NUMBER with the address of process 0: see docs/scaling.md
---out=FILE                inputs: the picture, by default inputs.svg; build: the folder to write in
+--out=FILE                inputs: the picture, by default inputs.svg; build: the folder to write in; compare: the
+                          tables as .csv, .md, .tex or .html, see docs/compare.md
+--published               compare: beside the runs, published scores of the same protocol, with source and epoch rule
 --beam=RUNNER             build: as an Apache Beam pipeline, such as DirectRunner
 --html=FILE --json=FILE --faces=FILE.png
                           describe: writes the same as a page, every clip as data, the faces of all onset frames
@@ -41,8 +44,11 @@ from merjax.data.recognise import recognise
 from merjax.files import write_bytes, write_json, write_text
 from merjax.ops import INPUTS
 from merjax.prepare import Maker, can_give, given_parts, prepare
+from merjax.report import compare as comparing
+from merjax.report import compare_tables, finished
 from merjax.report import describe as describing
 from merjax.report.inputs import Card, picture
+from merjax.report.published import Beside, beside
 from merjax.types import Annotation, Dataset, InputError
 
 CONFIGS = Path(__file__).parents[1] / "configs"  # in a checkout; a wheel brings none
@@ -158,10 +164,7 @@ def tell(argv: list[str]) -> None:
     flags.DEFINE_string("json", "", "the clips as JSON", flag_values=known)
     flags.DEFINE_string("faces", "", "the picture of all faces", flag_values=known)
     flags.DEFINE_bool("debug", False, "show the traceback of an error", flag_values=known)
-    try:
-        words = known(argv)[1:]
-    except flags.Error as error:
-        raise InputError(" ".join(str(error).split())) from error
+    words = words_of(known, argv)
     if len(words) != 1:
         raise InputError(f"describe takes the folder of a data set, one word, and was given {len(words)}")
     outputs = {name: path_outside(f"--{name}", str(known[name].value), words[0]) for name in ("html", "json", "faces")}
@@ -178,6 +181,38 @@ def tell(argv: list[str]) -> None:
         if path:
             written[name](path)
             print(f"{name} in {path}")
+
+
+def compare(argv: list[str]) -> None:
+    """Compares finished runs."""
+    known = flags.FlagValues()
+    flags.DEFINE_string("out", "", "the file to write", flag_values=known)
+    flags.DEFINE_bool("published", False, "show published scores too", flag_values=known)
+    flags.DEFINE_bool("debug", False, "show the traceback of an error", flag_values=known)
+    words = words_of(known, argv)
+    if not words:
+        raise InputError("compare takes the folders of finished runs, and was given none")
+    runs = finished.read_runs([Path(word) for word in words])
+    published = beside(runs) if known.published else Beside()
+    if known.out:
+        compare_tables.check_name(Path(known.out), runs, published)
+    comparison = comparing.compare(runs)
+    print(compare_tables.told(comparison, published))
+    if known.out:
+        compare_tables.write(Path(known.out), comparison, published)
+        print(f"tables in {known.out}")
+
+
+def words_of(known: flags.FlagValues, argv: list[str]) -> list[str]:
+    """The words of a command line that are no flags, for a verb with flags of its own.
+
+    Raises:
+        InputError: a flag that is not known.
+    """
+    try:
+        return known(argv)[1:]
+    except flags.Error as error:
+        raise InputError(" ".join(str(error).split())) from error
 
 
 def build(argv: list[str]) -> None:
@@ -247,6 +282,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "prepare": make_inputs,
     "inputs": draw_inputs,
     "describe": tell,
+    "compare": compare,
     "build": build,
 }
 

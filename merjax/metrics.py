@@ -5,6 +5,8 @@ matrices pools them. Never average scores of folds: most folds hold one or two c
 evaluated part is left out of both means (datasets.md 8); F1 is 0 for a class that has clips but is never hit.
 """
 
+import math
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -69,3 +71,47 @@ def interval(values: Float[np.ndarray, " resamples"]) -> tuple[float, float]:
     """The 95 % percentile interval of resampled values."""
     low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)
+
+
+def exchange_subjects(
+    first: Int[np.ndarray, "r s k k"], second: Int[np.ndarray, "r s k k"], *, exchanges: int = 10_000, seed: int = 0
+) -> tuple[Int[np.ndarray, "b r k k"], Int[np.ndarray, "b r k k"]]:
+    """Pooled confusion matrices of two runs after each subject was given to the other run or not, by chance.
+
+    The first exchange leaves everything as it was observed. Where there are no more than `exchanges` ways, all are
+    gone through once. A subject goes over with its clips of all seeds.
+    """
+    subjects = first.shape[1]
+    if 2**subjects <= exchanges:
+        swap = (np.arange(2**subjects)[:, None] >> np.arange(subjects)) & 1
+    else:
+        swap = np.random.default_rng(seed).integers(0, 2, (exchanges, subjects))
+        swap[0] = 0
+    moved = np.einsum("bs,rskl->brkl", swap, second - first)
+    return first.sum(1) + moved, second.sum(1) - moved
+
+
+def p_value(differences: Float[np.ndarray, " b"]) -> float:
+    """Two-sided p: share of exchanges whose difference is no smaller than that of the first, the observed one."""
+    return float((np.abs(differences) >= abs(differences[0]) - 1e-12).mean())
+
+
+def holm(p: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
+    """Holm's correction (1979) for m comparisons: each p times the number of those not smaller, never decreasing."""
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return corrected
+
+
+def kappa(counts: Int[np.ndarray, "k k"]) -> float:
+    """Cohen's kappa of two lists of classes from their joint counts; NaN where both hold one class only."""
+    n = counts.sum()
+    agreed, by_chance = np.trace(counts) / n, (counts.sum(0) * counts.sum(1)).sum() / n**2
+    return float((agreed - by_chance) / (1 - by_chance)) if by_chance < 1 else math.nan
+
+
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Exact two-sided p of McNemar's test, from the clips that only one of two runs gets right."""
+    n, few = first_only + second_only, min(first_only, second_only)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(few + 1)) / 2**n)
