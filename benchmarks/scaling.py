@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from merjax import loop, loso, losses, memory, optim, parallel
+from merjax import loop, loso, losses, memory, optim, parallel, program
 from merjax.models import MODELS
 from merjax.types import Rows, Samples
 
@@ -40,7 +40,7 @@ def clips(count: int = CLIPS, subjects: int = SUBJECTS, side: int = 28, streams:
     return Samples(jnp.asarray(x), jnp.asarray(label, jnp.int32), jnp.asarray(subject, jnp.int32))
 
 
-def job_of(name: str, batch: int, steps: int, epochs: int, **own: object) -> loop.Job:
+def job_of(name: str, batch: int, steps: int, epochs: int, **own: object) -> program.Job:
     """A network with Adam and no augmentation."""
     recipe = {
         "loss": losses.cross_entropy,
@@ -54,7 +54,7 @@ def job_of(name: str, batch: int, steps: int, epochs: int, **own: object) -> loo
         "accumulate": 1,
     }
     tx = optim.optimizer(name="adam", schedule="constant", lr=1e-3, weight_decay=0.0, steps=1)
-    return loop.Job(MODELS[name](classes=CLASSES, **own), tx, recipe, epochs)
+    return program.Job(MODELS[name](classes=CLASSES, **own), tx, recipe, epochs)
 
 
 def table(samples: Samples, folds: int) -> Rows:
@@ -63,12 +63,11 @@ def table(samples: Samples, folds: int) -> Rows:
     return jax.tree.map(lambda a: a[:folds], rows)
 
 
-def run(rows: Rows, samples: Samples, job: loop.Job, how: str = "auto", most: int = 0) -> tuple[float, float]:
+def run(rows: Rows, samples: Samples, job: program.Job, how: str = "auto", most: int = 0) -> tuple[float, float]:
     """Seconds of training, and of compiling."""
     with tempfile.TemporaryDirectory() as folder:
-        how, chunk, _ = loop.plan(job, rows, samples, how, most)
-        start = time.perf_counter()
-        trained = loop.train_all(rows, samples, job, how=how, chunk=chunk, folder=Path(folder), save_seconds=60.0)
+        plan, start = program.plan(job, rows, samples, how, most), time.perf_counter()
+        trained = loop.train_all(rows, samples, job, plan, folder=Path(folder), save_seconds=60.0)
         return time.perf_counter() - start - trained.compile_seconds, trained.compile_seconds
 
 
@@ -140,13 +139,13 @@ def peak() -> None:
     """The memory of many large networks."""
     samples = clips(count=SUBJECTS, side=224)
     rows, job = table(samples, SUBJECTS), job_of("resnet18", 16, 2, 1)
-    how, chunk, told = loop.plan(job, rows, samples, "auto", int(sys.argv[2]) if len(sys.argv) > 2 else 0)
-    total = told["gib_a_device"] * memory.sharing()
+    plan = program.plan(job, rows, samples, "auto", int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    total = plan.gib_a_device * memory.sharing()
     with tempfile.TemporaryDirectory() as folder:
-        loop.train_all(rows, samples, job, how=how, chunk=chunk, folder=Path(folder), save_seconds=60.0)
+        loop.train_all(rows, samples, job, plan, folder=Path(folder), save_seconds=60.0)
     found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / memory.GIB
     print(
-        f"{chunk} of {SUBJECTS} rows at once: estimate {total:.1f} GiB, peak {found:.1f} GiB, {found / total:.2f} of it"
+        f"{plan.rows_at_once} of {SUBJECTS} rows: estimate {total:.1f} GiB, peak {found:.1f} GiB, ratio {found / total:.2f}"
     )
 
 

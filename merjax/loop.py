@@ -8,23 +8,21 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import numpy as np
-import optax
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 from tqdm import tqdm
 
-from merjax import memory, parallel, train
+from merjax import parallel, train
 from merjax.checkpoint import END, Keeper
 from merjax.files import write_json
-from merjax.types import Curves, Fold, InputError, Rows, Samples, State
+from merjax.program import Job, Plan, Program
+from merjax.types import Curves, InputError, Rows, Samples
 
 
 class Interruption(Exception):  # noqa: N818 (it is no error)
@@ -51,46 +49,14 @@ class Trained(NamedTuple):
     stopped: dict[int, int]
 
 
-class Job(NamedTuple):
-    """How one row is trained.
-
-    Attributes:
-        net: the network.
-        tx: the optimiser.
-        recipe: the arguments of `train.epoch` but for these two.
-        epochs: how many to train.
-        average: see `train.averaged`.
-        start: weights that all rows begin from, see `train.begin_from`; None for random ones.
-    """
-
-    net: nn.Module
-    tx: optax.GradientTransformation
-    recipe: dict[str, Any]
-    epochs: int
-    average: float = 0.0
-    start: PyTree | None = None
-
-    def init(self, *row: Any) -> State:
-        """The untrained state of one row."""
-        return train.init(*row, net=self.net, tx=self.tx, average=self.average)
-
-    @property
-    def bound(self) -> dict[str, Any]:
-        """The arguments of `train.epoch`."""
-        return self.recipe | {"net": self.net, "tx": self.tx, "average": self.average}
-
-
-def train_all(
-    rows: Rows, samples: Samples, job: Job, *, how: str, chunk: int, folder: Path, save_seconds: float
-) -> Trained:
+def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Path, save_seconds: float) -> Trained:
     """Trains every row; goes on from the last checkpoint in `folder`.
 
     Args:
         rows: from `parallel.table`.
         samples: all clips.
         job: how a row is trained.
-        how: strategy over rows, see `parallel`.
-        chunk: rows of one part, a multiple of the devices; a folder that was begun with another number keeps it.
+        plan: how rows are spread; a folder that was begun with another number at once keeps it.
         folder: of the checkpoints.
         save_seconds: time between checkpoints; one is written at the end of a part in any case.
 
@@ -98,13 +64,16 @@ def train_all(
         Interruption: SIGINT or SIGTERM came.
         InputError: a checkpoint can't be written or read.
     """
-    mesh = parallel.fold_mesh(how)
-    chunk = agreed_chunk(folder / "plan.json", chunk, mesh)
+    mesh = parallel.fold_mesh(plan.over_folds)
+    chunk = agreed_chunk(folder / "plan.json", plan.rows_at_once, mesh)
     samples = parallel.place(samples, mesh, split=False)
     count, parts = len(rows.seed), range(0, len(rows.seed), chunk)
-    say(f"{type(job.net).__name__}: {count} rows x {job.epochs} epochs by {how}, {min(chunk, count)} rows at once")
-    say(f"on {mesh.size} {jax.default_backend()} device(s); compiling ...")
-    program = Program(job, how, mesh, parallel.part(rows, 0, chunk), samples)
+    say(f"{type(job.net).__name__}: {count} rows x {job.epochs} epochs, {min(chunk, count)} rows at once")
+    say(
+        f"by {plan.over_folds} on {mesh.size} {jax.default_backend()} device(s), about {plan.gib_a_device} GiB on each;"
+    )
+    say("compiling ...")
+    program = Program(job, plan.over_folds, mesh, parallel.part(rows, 0, chunk), samples)
     histories = []
     with signals() as asked, tqdm(total=job.epochs * len(parts), unit="epoch", disable=jax.process_index() > 0) as bar:
         for first in parts:
@@ -141,97 +110,6 @@ def agreed_chunk(path: Path, chunk: int, mesh: Mesh) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"chunk": chunk})
     return chunk
-
-
-def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> tuple[str, int, dict]:
-    """How the rows of a run are spread: the strategy, the rows at once, and what was estimated for it, also printed.
-
-    Raises:
-        InputError: an unknown strategy, or not even one row fits into a device's memory.
-    """
-    recipe = {name: job.recipe[name] for name in ("batch", "accumulate", "precision", "remat")}
-    one = jax.tree.map(lambda a: a[0], rows.fold)
-    state = jax.eval_shape(job.init, parallel.row_key(0, 0), one, samples)
-    need = memory.estimate(state, samples, job.net, **recipe)
-    work = memory.step_work(state, samples, job.net, **recipe)
-    how = parallel.strategy(how, work)
-    mesh = parallel.fold_mesh(how)
-    chunk = memory.rows_at_once(
-        need,
-        len(rows.seed),
-        mesh.size,
-        side_by_side=parallel.WITHIN[how] == "vmap",
-        work=work * job.recipe["epoch_steps"],
-        most=1 if how == "steps" else most,
-    )
-    told = {
-        "over_folds": how,
-        "rows": len(rows.seed),
-        "rows_at_once": chunk,
-        "devices": mesh.size,
-        "gib_a_device": round(need.total(chunk // mesh.size, parallel.WITHIN[how] == "vmap") / memory.GIB, 2),
-        "multiply_adds_a_step": work,
-    }
-    say(f"{how}: {chunk} of {len(rows.seed)} rows at once, about {told['gib_a_device']} GiB on each of {mesh.size}")
-    return how, chunk, told
-
-
-class Program:
-    """An epoch of `chunk` rows, compiled once for all parts."""
-
-    def __init__(self, job: Job, how: str, mesh: Mesh, rows: Rows, samples: Samples) -> None:
-        self.job, self.mesh, self.samples = job, mesh, samples
-        lift = partial(parallel.over_folds, how=how, mesh=mesh)
-        began = time.perf_counter()
-        keys, folds = parallel.place_rows(rows, mesh)
-        sharding = parallel.sharded(mesh)
-        self.init = jax.jit(lift(job.init), out_shardings=sharding)
-        shapes = jax.eval_shape(self.init, keys, folds, samples)
-        self.states = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), shapes)
-        if how == "steps":
-            self.epoch: Callable = by_steps(job, lift)
-            self.epoch(keys, self.begin(keys, folds), folds, samples)  # compiles
-        else:
-            epoch = jax.jit(lift(partial(train.epoch, **job.bound)), donate_argnums=1)
-            self.epoch = epoch.lower(keys, self.states, folds, samples).compile()
-        self.curves = jax.eval_shape(lift(partial(train.epoch, **job.bound)), keys, self.states, folds, samples)[1]
-        self.seconds = time.perf_counter() - began
-
-    def begin(self, keys: Array, folds: Fold) -> State:
-        """Untrained states."""
-        states = self.init(keys, folds, self.samples)
-        return states if self.job.start is None else train.begin_from(states, self.job.start)
-
-    @property
-    def history(self) -> Curves:
-        """Shapes of the curves of all epochs, rows first; split over the devices."""
-        sharding = parallel.sharded(self.mesh)
-
-        def longer(a: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-            return jax.ShapeDtypeStruct((len(a), self.job.epochs, *a.shape[1:]), a.dtype, sharding=sharding)
-
-        return jax.tree.map(longer, self.curves)
-
-    @property
-    def trained(self) -> dict[str, PyTree]:
-        """Shapes of what the end of a part leaves."""
-        return {"networks": train.tested(self.states), "curves": self.history}
-
-
-def by_steps(job: Job, lift: Callable[[Callable], Callable]) -> Callable[..., tuple[State, Curves]]:
-    """`train.epoch` as a loop over compiled single steps."""
-    bound = {name: value for name, value in job.bound.items() if name != "mirror"}
-    step = jax.jit(lift(partial(train.fit, steps=1, **bound)))
-    finish = jax.jit(lift(partial(train.finish, **{name: job.bound[name] for name in ("net", "mirror", "precision")})))
-
-    def epoch(keys: Array, before: State, folds: Fold, samples: Samples) -> tuple[State, Curves]:
-        states, curves = before, []
-        for _ in range(job.recipe["epoch_steps"]):
-            states, curve = step(keys, states, folds, samples)
-            curves.append(curve)
-        return finish(before, states, jax.numpy.concatenate(curves, axis=1), folds, samples)
-
-    return epoch
 
 
 class Part:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from merjax import look, loop, loso, optim, parallel, report
+from merjax import look, loop, loso, optim, parallel, program, report
 from merjax.config import check, claim, recipe, relevant
 from merjax.data import DATASETS
 from merjax.inner import inner
@@ -67,7 +67,7 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         slow_factor=settings.pretrained_lr,
     )
     lift = through_hsv if made_by.kind == "colours" else lambda change: change
-    job = loop.Job(
+    job = program.Job(
         net,
         tx,
         {
@@ -103,15 +103,9 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         if settings.select == "inner"
     ]
     rows = parallel.table(seeds, folds, chosen_on, refit=settings.refit)
-    how, chunk, planned = loop.plan(job, rows, samples, settings.over_folds, settings.chunk)
+    plan = program.plan(job, rows, samples, settings.over_folds, settings.chunk)
     trained = loop.train_all(
-        rows,
-        samples,
-        job,
-        how=how,
-        chunk=chunk,
-        folder=workdir / "checkpoints",
-        save_seconds=settings.save_seconds,
+        rows, samples, job, plan, folder=workdir / "checkpoints", save_seconds=settings.save_seconds
     )
     outcome = report.gather(trained.curves, rows, split, dataset, subject, names, seeds)
     clips = report.shown(outcome, config.report.gallery)
@@ -131,7 +125,7 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         facts={
             "wall_seconds": time.perf_counter() - started,
             "compile_seconds": trained.compile_seconds,
-            "plan": planned,
+            "plan": plan._asdict(),
             "notes": [
                 *dataset.notes(),
                 *told,

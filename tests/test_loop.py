@@ -11,6 +11,7 @@ import pytest
 
 from merjax import loop, loso, losses, optim, parallel
 from merjax.models import MODELS
+from merjax.program import Job, Plan, Program
 from merjax.types import InputError, Samples
 
 EPOCHS, SUBJECTS = 3, 5
@@ -37,7 +38,7 @@ def job(epochs=EPOCHS, **recipe):
         "accumulate": 1,
     }
     tx = optim.optimizer(name="adamw", schedule="onecycle", lr=1e-2, weight_decay=1e-2, steps=2 * EPOCHS)
-    return loop.Job(MODELS["ststnet"](classes=3), tx, usual | recipe, epochs, average=0.5)
+    return Job(MODELS["ststnet"](classes=3), tx, usual | recipe, epochs, average=0.5)
 
 
 def table(samples=None):
@@ -48,9 +49,8 @@ def table(samples=None):
 
 def trained(folder, how="map", chunk=4, one=None, samples=None, save_seconds=1e9):
     samples = samples or clips()
-    return loop.train_all(
-        table(samples), samples, one or job(), how=how, chunk=chunk, folder=folder, save_seconds=save_seconds
-    )
+    plan = Plan(how, 4, chunk, parallel.fold_mesh(how).size, 0.0, 0)
+    return loop.train_all(table(samples), samples, one or job(), plan, folder=folder, save_seconds=save_seconds)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_bfloat16_learns_the_same_and_keeps_weights_in_float32(tmp_path, whole):
 
 def test_a_finished_run_is_read_and_not_trained_again(tmp_path, whole, monkeypatch):
     trained(tmp_path)
-    monkeypatch.setattr(loop.Program, "begin", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(Program, "begin", lambda *_: pytest.fail("trained again"))
     assert_same(trained(tmp_path), whole)
 
 
@@ -174,6 +174,6 @@ def test_the_program_does_not_grow_with_the_folds():
     """The text of the compiled epoch of 4 rows and of 68 is about as long."""
     mesh = parallel.fold_mesh("map")
     samples = parallel.place(clips(), mesh, split=False)
-    programs = [loop.Program(job(), "map", mesh, parallel.part(table(), 0, count), samples) for count in (4, 68)]
+    programs = [Program(job(), "map", mesh, parallel.part(table(), 0, count), samples) for count in (4, 68)]
     four, all_folds = (len(program.epoch.as_text().splitlines()) for program in programs)
     assert abs(all_folds - four) < 0.02 * four

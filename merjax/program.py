@@ -1,0 +1,154 @@
+"""How a row is trained, how many rows at once, and the compiled epoch of them."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import optax
+from jax.sharding import Mesh
+from jaxtyping import Array, PyTree
+
+from merjax import memory, parallel, train
+from merjax.types import Curves, Fold, Rows, Samples, State
+
+
+class Job(NamedTuple):
+    """How one row is trained.
+
+    Attributes:
+        net: the network.
+        tx: the optimiser.
+        recipe: the arguments of `train.epoch` but for these two.
+        epochs: how many to train.
+        average: see `train.averaged`.
+        start: weights that all rows begin from, see `train.begin_from`; None for random ones.
+    """
+
+    net: nn.Module
+    tx: optax.GradientTransformation
+    recipe: dict[str, Any]
+    epochs: int
+    average: float = 0.0
+    start: PyTree | None = None
+
+    def init(self, *row: Any) -> State:
+        """The untrained state of one row."""
+        return train.init(*row, net=self.net, tx=self.tx, average=self.average)
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """The arguments of `train.epoch`."""
+        return self.recipe | {"net": self.net, "tx": self.tx, "average": self.average}
+
+
+class Plan(NamedTuple):
+    """How the rows of a run are spread.
+
+    Attributes:
+        over_folds: the strategy, see `parallel`.
+        rows: of the run.
+        rows_at_once: of one program, a multiple of the devices.
+        devices: of all processes.
+        gib_a_device: memory that this takes, as estimated.
+        multiply_adds_a_step: of one row.
+    """
+
+    over_folds: str
+    rows: int
+    rows_at_once: int
+    devices: int
+    gib_a_device: float
+    multiply_adds_a_step: int
+
+
+def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
+    """Decides how the rows of a run are spread, by tracing alone.
+
+    Args:
+        job: how a row is trained.
+        rows: all of them.
+        samples: all clips.
+        how: one of `parallel.STRATEGIES`.
+        most: rows at once, 0 for as many as fit.
+
+    Raises:
+        InputError: an unknown strategy, or not even one row fits into a device's memory.
+    """
+    recipe = {name: job.recipe[name] for name in ("batch", "accumulate", "precision", "remat")}
+    one = jax.tree.map(lambda a: a[0], rows.fold)
+    state = jax.eval_shape(job.init, parallel.row_key(0, 0), one, samples)
+    need = memory.estimate(state, samples, job.net, **recipe)
+    work = memory.step_work(state, samples, job.net, **recipe)
+    how = parallel.strategy(how, work)
+    devices, side_by_side = parallel.fold_mesh(how).size, parallel.WITHIN[how] == "vmap"
+    chunk = memory.rows_at_once(
+        need,
+        len(rows.seed),
+        devices,
+        side_by_side=side_by_side,
+        work=work * job.recipe["epoch_steps"],
+        most=1 if how == "steps" else most,
+    )
+    gib = round(need.total(chunk // devices, side_by_side) / memory.GIB, 2)
+    return Plan(how, len(rows.seed), chunk, devices, gib, work)
+
+
+class Program:
+    """An epoch of `chunk` rows, compiled once for all parts."""
+
+    def __init__(self, job: Job, how: str, mesh: Mesh, rows: Rows, samples: Samples) -> None:
+        self.job, self.mesh, self.samples = job, mesh, samples
+        lift = partial(parallel.over_folds, how=how, mesh=mesh)
+        began = time.perf_counter()
+        keys, folds = parallel.place_rows(rows, mesh)
+        sharding = parallel.sharded(mesh)
+        self.init = jax.jit(lift(job.init), out_shardings=sharding)
+        shapes = jax.eval_shape(self.init, keys, folds, samples)
+        self.states = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), shapes)
+        if how == "steps":
+            self.epoch: Callable = by_steps(job, lift)
+            self.epoch(keys, self.begin(keys, folds), folds, samples)  # compiles
+        else:
+            epoch = jax.jit(lift(partial(train.epoch, **job.bound)), donate_argnums=1)
+            self.epoch = epoch.lower(keys, self.states, folds, samples).compile()
+        self.curves = jax.eval_shape(lift(partial(train.epoch, **job.bound)), keys, self.states, folds, samples)[1]
+        self.seconds = time.perf_counter() - began
+
+    def begin(self, keys: Array, folds: Fold) -> State:
+        """Untrained states."""
+        states = self.init(keys, folds, self.samples)
+        return states if self.job.start is None else train.begin_from(states, self.job.start)
+
+    @property
+    def history(self) -> Curves:
+        """Shapes of the curves of all epochs, rows first; split over the devices."""
+        sharding = parallel.sharded(self.mesh)
+
+        def longer(a: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct((len(a), self.job.epochs, *a.shape[1:]), a.dtype, sharding=sharding)
+
+        return jax.tree.map(longer, self.curves)
+
+    @property
+    def trained(self) -> dict[str, PyTree]:
+        """Shapes of what the end of a part leaves."""
+        return {"networks": train.tested(self.states), "curves": self.history}
+
+
+def by_steps(job: Job, lift: Callable[[Callable], Callable]) -> Callable[..., tuple[State, Curves]]:
+    """`train.epoch` as a loop over compiled single steps."""
+    bound = {name: value for name, value in job.bound.items() if name != "mirror"}
+    step = jax.jit(lift(partial(train.fit, steps=1, **bound)))
+    finish = jax.jit(lift(partial(train.finish, **{name: job.bound[name] for name in ("net", "mirror", "precision")})))
+
+    def epoch(keys: Array, before: State, folds: Fold, samples: Samples) -> tuple[State, Curves]:
+        states, curves = before, []
+        for _ in range(job.recipe["epoch_steps"]):
+            states, curve = step(keys, states, folds, samples)
+            curves.append(curve)
+        return finish(before, states, jax.numpy.concatenate(curves, axis=1), folds, samples)
+
+    return epoch
