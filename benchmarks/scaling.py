@@ -145,7 +145,7 @@ def peak() -> None:
         loop.train_all(rows, samples, job, plan, folder=Path(folder), save_seconds=60.0)
     found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / memory.GIB
     print(
-        f"{plan.rows_at_once} of {SUBJECTS} rows: estimate {total:.1f} GiB, peak {found:.1f} GiB, ratio {found / total:.2f}"
+        f"{plan.rows_at_once} of {SUBJECTS} rows: planned {total:.1f} GiB, peak {found:.1f} GiB, {found / total:.2f} of it"
     )
 
 
