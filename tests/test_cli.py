@@ -45,7 +45,7 @@ def test_inputs_draws_a_labelled_picture_of_every_input_of_a_clip(tmp_path):
     words = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"onset, apex, offset", "u right →", "v down ↓"} | set(INPUTS) <= words
     images = list(drawn.iter("{http://www.w3.org/2000/svg}image"))
-    assert len(images) == 3 + 1 + sum(made_by.streams for made_by in INPUTS.values())
+    assert len(images) == 3 + 1 + sum(made_by.images for made_by in INPUTS.values())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_every_input_goes_with_every_data_set_that_can_feed_it(name):
     c = config.default()
     c.input.name, c.model.name = name, "linear"
     config.check(c)
-    assert traced(config.recipe(c), 28).shape == (INPUTS[name].streams, 28, 28, 3)
+    assert traced(config.recipe(c), 28).shape == (INPUTS[name].images, 28, 28, 3)
     c.data.name, c.data.root = "flow_folder", "somewhere"
     if set(INPUTS[name].needs) <= {"onset_apex", "apex_offset"}:
         config.check(c)
