@@ -70,9 +70,7 @@ def test_an_input_of_one_view_passes_as_it_is(samples):
 
 def test_the_whole_view_alone_gives_the_run_of_the_dynamic_image(tmp_path):
     alone = settings(**{"input.name": "dynamic_image"})
-    view = settings(
-        **{"input.name": "dynamic_views", "train.views": ("whole",), "train.test_views": ("whole",)}
-    )
+    view = settings(**{"input.name": "dynamic_views", "train.views": ("whole",), "train.test_views": ("whole",)})
     for name, one in (("alone", alone), ("view", view)):
         main.run(one, tmp_path / name)
     files = ("predictions.csv", "curves.csv", "subjects.csv")

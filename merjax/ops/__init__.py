@@ -45,9 +45,7 @@ INPUTS: dict[str, Input] = {
     "rise_dynamic_image": Input(rank_pool.rise_dynamic_image, ("frames", "apex")),
     "fall_dynamic_image": Input(rank_pool.fall_dynamic_image, ("frames", "length", "apex")),
     "phase_dynamic_images": Input(rank_pool.phase_dynamic_images, ("frames", "length", "apex"), streams=2),
-    "dynamic_views": Input(
-        rank_pool.dynamic_views, ("frames", "length", "apex"), views=("whole", "rise", "fall")
-    ),
+    "dynamic_views": Input(rank_pool.dynamic_views, ("frames", "length", "apex"), views=("whole", "rise", "fall")),
     "mesti": Input(rank_pool.mesti, ("frames", "length", "apex")),
     "midi": Input(midi.midi, ("frames", "length")),
     "trdi_midi": Input(midi.trdi_midi, ("frames", "length"), streams=2),
