@@ -5,9 +5,10 @@ Source: arXiv 2509.00056, table III: LOSO and three classes are STATED, as is tr
     around the attention are OUR CHOICE, see docs/networks.md.
 Command: python run.py --config=configs/meganet_casme2_3.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/meganet_casme2_3.py --config.data.root=FOLDER --out=FOLDER
-Cost: COST_meganet_casme2_3
-Score: none measured here, for the data need a licence, which merjax does not have. Published, LOSO, fits 137 of 147
-    clips: UF1 0.913, UAR 0.929, accuracy 0.932; epoch rule not stated.
+Cost: not measured, for the data need a licence, which merjax does not have; about 3.7e14 multiply-adds for one seed,
+    counted by benchmarks/experiments.py.
+Score: none measured here. Published, LOSO, fits 137 of 147 clips: UF1 0.913, UAR 0.929, accuracy 0.932; epoch rule
+    not stated.
 """
 
 from typing import Any

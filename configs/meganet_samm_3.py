@@ -5,9 +5,10 @@ Source: arXiv 2509.00056, table III: LOSO and three classes are STATED, as is tr
     around the attention are OUR CHOICE, see docs/networks.md.
 Command: python run.py --config=configs/meganet_samm_3.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/meganet_samm_3.py --config.data.root=FOLDER --out=FOLDER
-Cost: COST_meganet_samm_3
-Score: none measured here, for the data need a licence, which merjax does not have. Published, LOSO, fits 101 of 110
-    clips: UF1 0.890, UAR 0.914, accuracy 0.918; epoch rule not stated.
+Cost: not measured, for the data need a licence, which merjax does not have; about 3.2e14 multiply-adds for one seed,
+    counted by benchmarks/experiments.py.
+Score: none measured here. Published, LOSO, fits 101 of 110 clips: UF1 0.890, UAR 0.914, accuracy 0.918; epoch rule
+    not stated.
 """
 
 from typing import Any

@@ -65,7 +65,7 @@ def test_every_input_that_fits_is_traced_in_training_and_testing_and_every_other
     streams = MODELS[network](classes=3).streams
     fits = [name for name, entry in INPUTS.items() if streams in (None, entry.streams)]
     assert fits
-    for name, entry in INPUTS.items():
+    for name in INPUTS:
         if name in fits:
             config.check(chosen(name, network))
             before, after, curves = epoch_of(network, shape(name))

@@ -23,7 +23,7 @@ def brings(name):
     """What a quick run of a config shows: its data set, its network, and the kind of its input."""
     c = HOSTS[name]
     made_by = INPUTS[c.input.name]
-    return {c.data.name, c.model.name, (made_by.kind, made_by.streams, len(made_by.views)), bool(c.data.name == "own")}
+    return {c.data.name, c.model.name, (made_by.kind, made_by.streams, len(made_by.views))}
 
 
 @pytest.fixture(scope="module")
