@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
 def get_grid() -> list[dict[str, Any]]:
     """The four arms, with and without spatial augmentation, for six networks; LEARNet takes 112 pixels."""
     whole, phases = ("whole",), ("rise", "fall")
-    arms = [
+    arms: list[dict[str, Any]] = [
         {"train.views": whole, "train.test_views": whole},
         {"train.views": phases, "train.test_views": phases},
         {"train.views": whole + phases, "train.test_views": whole},

@@ -9,7 +9,7 @@ import importlib.util
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -156,7 +156,7 @@ def sweep(points: Sequence[Point], folder: Path, title: str, *, debug: bool = Fa
     for i, point in enumerate(missing):
         rest = f"; about {duration((time.monotonic() - began) / i * (len(missing) - i))} for the rest" if i else ""
         print(f"\npoint {i + 1} of {len(missing)}: {point.name}{rest}", flush=True)
-        told[point.name] = run(lambda point=point: main.run(point.config, folder / point.name), debug)
+        told[point.name] = run(point, folder, debug)
         if told[point.name].scores is None:
             print(f"failed: {told[point.name].why}", flush=True)
         write(points, told, folder, title)
@@ -164,10 +164,10 @@ def sweep(points: Sequence[Point], folder: Path, title: str, *, debug: bool = Fa
     return told
 
 
-def run(one: Callable[[], dict], debug: bool = False) -> Told:
-    """The scores of a run, or what stopped it in one sentence."""
+def run(point: Point, folder: Path, debug: bool = False) -> Told:
+    """The scores of a point, or what stopped it in one sentence."""
     try:
-        return Told(one())
+        return Told(main.run(point.config, folder / point.name))
     except loop.Interruption:
         raise
     except Exception as error:  # whatever it is, it is this point's alone

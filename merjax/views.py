@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from merjax.types import Curves, Fold, InputError, Samples, pick
+from merjax.types import Curves, Fold, Host, InputError, Samples, pick
 
 
 class Views(NamedTuple):
@@ -29,7 +29,7 @@ class Views(NamedTuple):
     test: tuple[int, ...]
 
     @property
-    def count(self) -> int:
+    def per_clip(self) -> int:
         """How many rows of images a clip has."""
         return max(1, len(self.names))
 
@@ -69,9 +69,9 @@ def choose(names: tuple[str, ...], train: tuple[str, ...], test: tuple[str, ...]
 
 
 def images(samples: Samples, views: Views) -> Samples:
-    """Every view of every clip as a sample: the views of clip i are rows i * count and those after it."""
-    x = samples.x.reshape(-1, samples.x.shape[1] // views.count, *samples.x.shape[2:])
-    return Samples(x, jnp.repeat(samples.label, views.count), jnp.repeat(samples.subject, views.count))
+    """Every view of every clip as a sample: the views of clip i are rows i * per_clip and those after it."""
+    x = samples.x.reshape(-1, samples.x.shape[1] // views.per_clip, *samples.x.shape[2:])
+    return Samples(x, jnp.repeat(samples.label, views.per_clip), jnp.repeat(samples.subject, views.per_clip))
 
 
 def fold_of_images(fold: Fold, views: Views) -> Fold:
@@ -80,8 +80,8 @@ def fold_of_images(fold: Fold, views: Views) -> Fold:
     A clip's training images stand one after another among the training rows, and so do its tested ones.
     """
 
-    def spread(rows: np.ndarray, chosen: tuple[int, ...]) -> np.ndarray:
-        each = np.asarray(rows)[..., None] * views.count + np.array(chosen, np.int32)
+    def spread(rows: Host, chosen: tuple[int, ...]) -> np.ndarray:
+        each = np.asarray(rows)[..., None] * views.per_clip + np.array(chosen, np.int32)
         return each.reshape(*rows.shape[:-1], -1)
 
     return fold._replace(
@@ -101,6 +101,6 @@ def of_clips(curves: Curves, views: Views) -> Curves:
 
 def first_tested(x: Float[Array, "n p h w c"], views: Views) -> Float[Array, "n q h w c"]:
     """What the report shows of every clip: the first view that is tested."""
-    streams = x.shape[1] // views.count
+    streams = x.shape[1] // views.per_clip
     first = views.test[0] * streams
     return x[:, first : first + streams]
