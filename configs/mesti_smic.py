@@ -7,7 +7,7 @@ Command: python run.py --config=configs/mesti_smic.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/mesti_smic.py --config.data.root=FOLDER --out=FOLDER
 Cost: not measured, for the data need a licence, which merjax does not have; about 1.3e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
-Score: none measured here. Published: none, the paper compares inputs on CASME II and SAMM.
+Score: none measured here. The paper compares inputs on CASME II and SAMM alone.
 """
 
 from typing import Any

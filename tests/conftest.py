@@ -37,18 +37,3 @@ SMALL_NETWORKS = {  # networks that are traced in little time
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
-
-
-def first_with(names, features):
-    """Parameters of a test: names that bring something new are quick, the others carry the mark `slow`.
-
-    Args:
-        names: of all cases, in order.
-        features: gives what a case would show; a case of which all was shown by quick ones before it is slow.
-    """
-    seen, cases = set(), []
-    for name in names:
-        own = set(features(name))
-        cases.append(pytest.param(name, marks=() if own - seen else pytest.mark.slow))
-        seen |= own
-    return cases

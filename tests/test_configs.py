@@ -5,7 +5,7 @@ import re
 
 import jax
 import pytest
-from conftest import REPOSITORY, first_with
+from conftest import REPOSITORY
 
 from merjax import config, sweep
 from merjax.data import DATASETS
@@ -27,14 +27,15 @@ def load(path):
 EXPERIMENTS = load(REPOSITORY / "benchmarks" / "experiments.py")
 
 
-def side(c):
-    return c.data[c.data.name].to_dict().get("size", 28)
-
-
-def traced_alike(name):
-    """What a trace hangs on beside the number of clips, subjects and classes."""
-    c = EXPERIMENTS.load(name).get_config()
-    return [(c.model.name, side(c), c.train.optimizer, c.train.loss, INPUTS[c.input.name].kind)]
+def first_of_each_network():
+    """All configs; those are slow whose network was traced at the same number of pixels for one before."""
+    seen, cases = set(), []
+    for name in NAMES:
+        c = EXPERIMENTS.load(name).get_config()
+        what = c.model.name, c.data[c.data.name].to_dict().get("size", 28)
+        cases.append(pytest.param(name, marks=pytest.mark.slow if what in seen else ()))
+        seen.add(what)
+    return cases
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -58,7 +59,7 @@ def test_every_point_of_a_grid_can_be_run_and_differs_from_every_other(path):
     assert all(name in path.read_text() for name in ("get_config", "get_grid"))
 
 
-@pytest.mark.parametrize("name", first_with(NAMES, traced_alike))
+@pytest.mark.parametrize("name", first_of_each_network())
 def test_the_whole_run_is_traced_at_the_size_of_its_data(name):
     c = EXPERIMENTS.load(name).get_config().lock()
     found = EXPERIMENTS.whole(name, c)

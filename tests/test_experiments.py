@@ -8,22 +8,17 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import REPOSITORY, SMALL_NETWORKS, first_with
+from conftest import REPOSITORY, SMALL_NETWORKS
 from test_configs import EXPERIMENTS, NAMES
 
 from merjax import main
 from merjax.data.trees import TREES
-from merjax.ops import INPUTS
 
 MEMBERS = {"megc2019": ("casme2", "samm", "smic"), "megc2018": ("casme2", "samm")}
-HOSTS = {name: EXPERIMENTS.load(name).get_config() for name in NAMES}
-
-
-def brings(name):
-    """What a quick run of a config shows: its data set, its network, and the kind of its input."""
-    c = HOSTS[name]
-    made_by = INPUTS[c.input.name]
-    return {c.data.name, c.model.name, (made_by.kind, made_by.streams, len(made_by.views))}
+CONFIGS = {name: EXPERIMENTS.load(name).get_config() for name in NAMES}
+# One for each data set and for each kind of input; composites and the program itself are in test_licensed_runs.py.
+QUICK = ("afn_casme2", "afn_mmew", "afn_samm", "afn_smic", "cof_casme2", "dual_phase_casme2", "fmanet_casme2")
+QUICK += ("linear_megc2019",)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +52,9 @@ def flow_folder(folder):
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 
 
-@pytest.mark.parametrize("name", first_with(NAMES, brings))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES]
+)
 def test_an_experiment_runs_for_two_steps_on_a_small_tree_with_a_small_network(name, root, tmp_path):
     c = EXPERIMENTS.load(name).get_config().lock()
     c.train.epochs, c.train.batch, c.report.gallery = 2, 8, 1
@@ -93,7 +90,7 @@ AS_IT_STANDS = {
 def test_an_experiment_runs_for_two_steps_with_its_own_network_and_pixels(name, root, tmp_path):
     changes = {"train.epochs": 2, "train.batch": 4, "report.gallery": 1} | AS_IT_STANDS[name]
     command = [sys.executable, str(REPOSITORY / "run.py"), f"--config=configs/{name}.py", f"--workdir={tmp_path}"]
-    command += [f"--config.data.root={root(HOSTS[name].data.name)}"]
+    command += [f"--config.data.root={root(CONFIGS[name].data.name)}"]
     command += [f"--config.{field}={value}" for field, value in changes.items()]
     command += ["--config.train.chunk=1", "--config.train.over_folds=map"]  # a fold of VGG19 takes 6 GiB
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
@@ -101,6 +98,6 @@ def test_an_experiment_runs_for_two_steps_with_its_own_network_and_pixels(name, 
     assert done.returncode == 0, done.stderr
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert np.isfinite(scores["whole"]["uf1"])
-    pixels = HOSTS[name].data[HOSTS[name].data.name].size
+    pixels = CONFIGS[name].data[CONFIGS[name].data.name].size
     assert scores["plan"]["rows_at_once"] == 1
     assert pixels in (64, 112, 128, 224)
