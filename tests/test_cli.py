@@ -53,7 +53,7 @@ def test_inputs_draws_a_labelled_picture_of_every_input_of_a_clip(tmp_path):
     [
         (["inputs", "nobody", *SMALL], "CLIP is 'nobody', which is none of the 6 clips, as synthetic/S01/S01_c01"),
         (["inputs", "x", "--out=x.bmp"], "--out=x.bmp must end in .svg"),
-        (["draw"], "'draw' is no command of merjax; they are train, prepare, inputs, describe"),
+        (["draw"], "'draw' is no command of merjax; they are train, sweep, prepare, inputs, describe"),
         (["describe"], "describe takes the folder of a data set, one word, and was given 0"),
         (["describe", "/nowhere"], "/nowhere can't be read, data.root should name a data set's folder"),
         (["describe", ".", "--html=tests/x.html"], "lies in the data set's folder"),
@@ -100,7 +100,7 @@ def test_without_a_config_it_is_the_experiment_of_the_readme(tmp_path):
 def test_help_tells_every_command():
     done = merjax("--help")
     assert done.returncode == 0
-    assert all(re.search(rf"merjax {verb}\b", done.stdout) for verb in ("train", "prepare", "inputs", "describe"))
+    assert all(re.search(rf"merjax {verb}\b", done.stdout) for verb in ("train", "sweep", "prepare", "inputs", "describe"))
 
 
 @pytest.mark.parametrize("name", INPUTS)
