@@ -100,7 +100,8 @@ def test_without_a_config_it_is_the_experiment_of_the_readme(tmp_path):
 def test_help_tells_every_command():
     done = merjax("--help")
     assert done.returncode == 0
-    assert all(re.search(rf"merjax {verb}\b", done.stdout) for verb in ("train", "sweep", "prepare", "inputs", "describe"))
+    verbs = ("train", "sweep", "prepare", "inputs", "describe")
+    assert all(re.search(rf"merjax {verb}\b", done.stdout) for verb in verbs)
 
 
 @pytest.mark.parametrize("name", INPUTS)
