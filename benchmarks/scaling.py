@@ -144,9 +144,8 @@ def peak() -> None:
     with tempfile.TemporaryDirectory() as folder:
         loop.train_all(rows, samples, job, plan, folder=Path(folder), save_seconds=60.0)
     found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / memory.GIB
-    print(
-        f"{plan.rows_at_once} of {SUBJECTS} rows: planned {total:.1f} GiB, peak {found:.1f} GiB, {found / total:.2f} of it"
-    )
+    shares = f"planned {total:.1f} GiB, peak {found:.1f} GiB, {found / total:.2f} of it"
+    print(f"{plan.rows_at_once} of {SUBJECTS} rows at once: {shares}")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 Source: arXiv 2510.09730 for the idea (two dynamic images, learned fusion), which does not use SMIC; layers and training
     are OUR CHOICE. SMIC has no annotated apex, and this input needs none.
 Command: python run.py --config=configs/afn_smic.py --config.data.root=FOLDER
-Cost: not run, for the data need a licence, which merjax does not have.
+    the grid: merjax sweep --config=configs/afn_smic.py --config.data.root=FOLDER --out=FOLDER
+Cost: not measured, for the data need a licence, which merjax does not have; about 1.5e14 multiply-adds for one seed,
+    counted by benchmarks/experiments.py.
 Score: none measured here. No published score is of this method on SMIC.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
-from merjax import config
+from merjax import config, recipes
 
 
 def get_config() -> ConfigDict:
@@ -24,3 +28,9 @@ def get_config() -> ConfigDict:
     c.train.epochs = 30
     c.train.batch = 16
     return c
+
+
+def get_grid() -> list[dict[str, Any]]:
+    """Fusions, and one representation alone."""
+    fusions = recipes.values("model.afn.fusion", "gate", "concat", "sum", "scalar")
+    return [*fusions, *({"input.name": name, "model.afn.fusion": "none"} for name in ("dynamic_image", "midi"))]

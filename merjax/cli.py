@@ -1,6 +1,8 @@
 """The program `merjax`: what a user types.
 
     merjax train --config=FILE             trains and scores one experiment; `python run.py` is the same
+    merjax sweep --config=FILE --out=FOLDER
+                                           runs what is missing of the config's grid, fills a table: docs/experiments.md
     merjax prepare --config=FILE           makes every network input of an experiment and keeps it on disk
     merjax inputs CLIP --config=FILE       draws every input of one clip, `database/subject/clip`, as one picture
     merjax describe FOLDER                 tells which licensed data set lies in a folder, and what is amiss with it
@@ -14,9 +16,10 @@
 --resume=false            train: begins anew in a folder that holds a run
 --distributed=auto        train: one of several processes, found by SLURM, a TPU pod or Open MPI; elsewhere
                           --distributed=HOST:PORT,COUNT,NUMBER with the address of process 0: see docs/scaling.md
---out=FILE                inputs: the picture, by default inputs.svg; build: the folder to write in; compare: the
-                          tables as .csv, .md, .tex or .html, see docs/compare.md
+--out=FILE                inputs: the picture, by default inputs.svg; build and sweep: the folder to write in; compare:
+                          the tables as .csv, .md, .tex or .html, see docs/compare.md
 --published               compare: beside the runs, published scores of the same protocol, with source and epoch rule
+--only=TEXT               sweep: only points whose name contains it, such as model=vgg19
 --beam=RUNNER             build: as an Apache Beam pipeline, such as DirectRunner
 --html=FILE --json=FILE --faces=FILE.png
                           describe: writes the same as a page, every clip as data, the faces of all onset frames
@@ -30,6 +33,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import jax
@@ -37,7 +41,7 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from merjax import cache, loop, main, parallel, report
+from merjax import cache, loop, main, parallel, report, sweep
 from merjax.config import check, check_fields, default, recipe
 from merjax.data import LICENSED, built, corpus, describe
 from merjax.data.recognise import recognise
@@ -111,12 +115,37 @@ def train(argv: list[str]) -> None:
     try:
         scores = main.run(config, workdir, resume=flags.FLAGS.resume)
     except (KeyboardInterrupt, loop.Interruption) as error:
-        number = error.number if isinstance(error, loop.Interruption) else signal.SIGINT
-        saved = str(error) if isinstance(error, loop.Interruption) else "interrupted"
-        print(f"\n{saved}; the same command with --workdir={workdir} goes on", file=sys.stderr)
-        sys.exit(128 + number)
+        leave(error, f"the same command with --workdir={workdir} goes on")
     if scores:
         print(report.summary(scores, workdir))
+
+
+def leave(error: BaseException, how: str) -> NoReturn:
+    """Ends an interrupted program with the status that the shell expects, and tells how to go on."""
+    number = error.number if isinstance(error, loop.Interruption) else signal.SIGINT
+    saved = str(error) if isinstance(error, loop.Interruption) else "interrupted"
+    print(f"\n{saved}; {how}", file=sys.stderr)
+    sys.exit(128 + number)
+
+
+def run_grid(argv: list[str]) -> None:
+    """Runs what is missing of a grid; exit status 2 if a point failed."""
+    flags.DEFINE_string("only", "", "the points whose name contains it")
+    config, name, _ = parse(argv)
+    given = [word[2:].partition("=") for word in argv if word.startswith("--config")]
+    file = next((Path(value) for flag, _, value in reversed(given) if flag == "config"), STANDARD)
+    if not flags.FLAGS["out"].present:
+        raise InputError("sweep needs --out=FOLDER, the folder to write in")
+    fixed = [flag.removeprefix("config.") for flag, _, _ in given if flag != "config"]
+    points = sweep.points(config, sweep.load(file), fixed=fixed, only=flags.FLAGS.only)
+    folder = Path(flags.FLAGS.out)
+    try:
+        told = sweep.sweep(points, folder, f"Sweep of {name}", debug=flags.FLAGS.debug)
+    except (KeyboardInterrupt, loop.Interruption) as error:
+        leave(error, "the same command goes on")
+    print(f"table in {folder / 'table.md'} and {folder / 'table.csv'}")
+    if failed := [name for name, one in told.items() if one.scores is None]:
+        raise InputError(f"{len(failed)} of {len(told)} points failed, {failed[0]}: {told[failed[0]].why}")
 
 
 def make_inputs(argv: list[str]) -> None:
@@ -279,6 +308,7 @@ def find(dataset: Dataset, name: str) -> Annotation:
 
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
+    "sweep": run_grid,
     "prepare": make_inputs,
     "inputs": draw_inputs,
     "describe": tell,

@@ -28,6 +28,7 @@ from merjax.prepare import FLOW_NAMES, PHASES, Recipe, can_give, traced
 from merjax.report import SELECT
 from merjax.train import PRECISIONS
 from merjax.types import InputError, pick
+from merjax.views import choose
 
 STREAMS = {1: "one stream", 2: "two streams"}
 
@@ -75,6 +76,10 @@ def default() -> ConfigDict:
                 "class_weight": 0.5,  # power of the balanced class weights of a fold: 0 none, 1 balanced
                 "flips": True,  # mirror images in training, and averaged with the clip in testing
                 "shifts": 2,  # pixels
+                # Of an input that is several views of a clip: those that are training images, and those whose
+                # probabilities are averaged in testing; () for all.
+                "views": (),
+                "test_views": (),
                 "degrees": 0.0,  # rotation
                 "brightness": 0.0,  # of images; flow has none
                 "contrast": 0.0,
@@ -120,6 +125,9 @@ def relevant(config: ConfigDict) -> dict:
         kept["train"].pop("warmup")
     if not config.train.weight_decay:
         kept["train"].pop("decay")
+    if not INPUTS[config.input.name].views:
+        kept["train"].pop("views")
+        kept["train"].pop("test_views")
     given = set(DATASETS[config.data.name].gives)
     if "frames" not in given or not edits(config):
         kept.pop("frames")
@@ -226,6 +234,7 @@ def check(config: ConfigDict) -> None:
         field = "flow.name" if config.flow.name != "auto" else "frames"
         raise InputError(f"{field} is set, but data.name '{config.data.name}' holds no frames; leave it as it is")
     traced(recipe(config))
+    choose(made_by.views, config.train.views, config.train.test_views)
     if net.streams not in (None, made_by.streams):
         fits = [name for name, other in INPUTS.items() if other.streams == net.streams]
         raise InputError(
@@ -256,15 +265,11 @@ def claim(workdir: Path, config: dict, *, resume: bool) -> None:
             differ.
     """
     path, saved = workdir / "config.json", workdir / "checkpoints"
-    if path.exists() and saved.exists() and resume:
-        before, now = flat(json.loads(path.read_text())), flat(json.loads(json.dumps(config)))
-        changed = [name for name in sorted(before | now) if before.get(name) != now.get(name) and name not in FREE]
-        if changed:
-            fields = "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in changed)
-            raise InputError(
-                f"{workdir} holds a run of another config ({fields}); give another --workdir, or --resume=false to "
-                "begin anew there"
-            )
+    if path.exists() and saved.exists() and resume and (changed := changes(path, config)):
+        raise InputError(
+            f"{workdir} holds a run of another config ({changed}); give another --workdir, or --resume=false to "
+            "begin anew there"
+        )
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         if saved.exists() and not resume:
@@ -272,6 +277,18 @@ def claim(workdir: Path, config: dict, *, resume: bool) -> None:
     except OSError as error:
         raise InputError(f"--workdir={workdir} can't be made a folder: {error.strerror}") from error
     write_json(path, config)
+
+
+def changes(path: Path, config: dict) -> str:
+    """What a run of this config would do differently from the run whose config.json this is, in words; "" if nothing.
+
+    Args:
+        path: of the config.json.
+        config: from `relevant`.
+    """
+    before, now = flat(json.loads(path.read_text())), flat(json.loads(json.dumps(config)))
+    names = [name for name in sorted(before | now) if before.get(name) != now.get(name) and name not in FREE]
+    return "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in names)
 
 
 def flat(tree: dict, prefix: str = "") -> dict:

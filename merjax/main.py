@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from merjax import look, loop, loso, optim, parallel, program, report
+from merjax import look, loop, loso, optim, parallel, program, report, views
 from merjax.config import check, claim, recipe, relevant
 from merjax.data import DATASETS
 from merjax.inner import inner
@@ -46,13 +46,87 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
     if jax.process_index() == 0:
         claim(workdir, relevant(config), resume=resume)
 
-    samples = prepare(dataset, recipe(config))
-    net = MODELS[config.model.name](classes=len(dataset.classes), **config.model[config.model.name])
-    epoch_steps = -(-int(folds.train_mask.sum(1).max()) // settings.batch)
+    prepared = prepare(dataset, recipe(config))
+    chosen = views.choose(made_by.views, settings.views, settings.test_views)
+    samples = views.images(prepared, chosen)
+    epoch_steps = -(-len(chosen.train) * int(folds.train_mask.sum(1).max()) // settings.batch)
+    job, told = make_job(config, len(dataset.classes), samples.x.shape[1:], epoch_steps)
+    if told:
+        loop.say("\n".join(told))
+    seeds = tuple(range(config.seed, config.seed + config.seeds))
+    label = np.array([clip.label for clip in dataset.clips])
+    chosen_on = [
+        inner(folds, label, subject, share=settings.inner_share, seed=seed)
+        for seed in seeds
+        if settings.select == "inner"
+    ]
+    rows = parallel.table(seeds, folds, chosen_on, refit=settings.refit)
+    of_images = rows._replace(fold=views.fold_of_images(rows.fold, chosen))
+    plan = program.plan(job, of_images, samples, settings.over_folds, settings.chunk)
+    folder = workdir / "checkpoints"
+    trained = loop.train_all(of_images, samples, job, plan, folder=folder, save_seconds=settings.save_seconds)
+    outcome = report.gather(views.of_clips(trained.curves, chosen), rows, split, dataset, subject, names, seeds)
+    clips = report.shown(outcome, config.report.gallery)
+    asked = report.explained(outcome, clips)
+    seen = prepared._replace(x=views.first_tested(prepared.x, chosen))
+    looks = look.look(trained.network, folds, seen, outcome.rows[clips], asked, net=job.net)
+    if jax.process_index() > 0:
+        return {}
+    return report.write(
+        workdir,
+        outcome,
+        select=settings.select,
+        patience=settings.patience,
+        config=relevant(config),
+        inputs=np.asarray(seen.x),
+        vector=made_by.kind == "flow",
+        looks=dict(zip(clips.tolist(), looks, strict=True)),
+        facts={
+            "wall_seconds": time.perf_counter() - started,
+            "compile_seconds": trained.compile_seconds,
+            "plan": plan._asdict(),
+            "notes": [
+                *dataset.notes(),
+                *told,
+                *chosen.told,
+                *(report.stopped(rows, row, epoch, split) for row, epoch in trained.stopped.items()),
+                *loso.remarks(split, dataset.clips, dataset.classes),
+            ],
+            "left_out": list(dataset.left_out),
+        },
+    )
+
+
+def read(config: ConfigDict) -> Dataset:
+    """The data set that the config names, with the parts that its input needs."""
+    source = DATASETS[config.data.name]
+    own = config.data[config.data.name].to_dict()
+    if not source.folder:
+        return source.read(**own)
+    if config.data.repair:
+        own["repair"] = config.data.repair
+    return source.read(config.data.root, phases=INPUTS[config.input.name].needs, **own)
+
+
+def make_job(
+    config: ConfigDict, classes: int, shape: tuple[int, ...], epoch_steps: int
+) -> tuple[program.Job, list[str]]:
+    """How the config has one row trained, and what became of pretrained weights, a sentence each.
+
+    Args:
+        config: see `config.default`.
+        classes: how many the data have.
+        shape: [p h w c] of an image.
+        epoch_steps: steps of an epoch.
+
+    Raises:
+        InputError: the pretrained weights don't fit.
+    """
+    made_by, settings = INPUTS[config.input.name], config.train
+    net = MODELS[config.model.name](classes=classes, **config.model[config.model.name])
     start, told = None, list[str]()
     if config.model.pretrained:
-        start, told = pretrained.start(net, samples.x.shape[1:], config.model.pretrained)
-        loop.say("\n".join(told))
+        start, told = pretrained.start(net, shape, config.model.pretrained)
     given = pretrained.given(start) if start else frozenset()
     tx = optim.optimizer(
         name=settings.optimizer,
@@ -95,54 +169,4 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         average=settings.average,
         start=start,
     )
-    seeds = tuple(range(config.seed, config.seed + config.seeds))
-    label = np.array([clip.label for clip in dataset.clips])
-    chosen_on = [
-        inner(folds, label, subject, share=settings.inner_share, seed=seed)
-        for seed in seeds
-        if settings.select == "inner"
-    ]
-    rows = parallel.table(seeds, folds, chosen_on, refit=settings.refit)
-    plan = program.plan(job, rows, samples, settings.over_folds, settings.chunk)
-    trained = loop.train_all(
-        rows, samples, job, plan, folder=workdir / "checkpoints", save_seconds=settings.save_seconds
-    )
-    outcome = report.gather(trained.curves, rows, split, dataset, subject, names, seeds)
-    clips = report.shown(outcome, config.report.gallery)
-    asked = report.explained(outcome, clips)
-    looks = look.look(trained.network, folds, samples, outcome.rows[clips], asked, net=net)
-    if jax.process_index() > 0:
-        return {}
-    return report.write(
-        workdir,
-        outcome,
-        select=settings.select,
-        patience=settings.patience,
-        config=relevant(config),
-        inputs=np.asarray(samples.x),
-        vector=made_by.kind == "flow",
-        looks=dict(zip(clips.tolist(), looks, strict=True)),
-        facts={
-            "wall_seconds": time.perf_counter() - started,
-            "compile_seconds": trained.compile_seconds,
-            "plan": plan._asdict(),
-            "notes": [
-                *dataset.notes(),
-                *told,
-                *(report.stopped(rows, row, epoch, split) for row, epoch in trained.stopped.items()),
-                *loso.remarks(split, dataset.clips, dataset.classes),
-            ],
-            "left_out": list(dataset.left_out),
-        },
-    )
-
-
-def read(config: ConfigDict) -> Dataset:
-    """The data set that the config names, with the parts that its input needs."""
-    source = DATASETS[config.data.name]
-    own = config.data[config.data.name].to_dict()
-    if not source.folder:
-        return source.read(**own)
-    if config.data.repair:
-        own["repair"] = config.data.repair
-    return source.read(config.data.root, phases=INPUTS[config.input.name].needs, **own)
+    return job, told

@@ -19,6 +19,20 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
+SMALL_NETWORKS = {  # networks that are traced in little time
+    "afn": {"width": 4, "blocks": (1,), "stem": "small"},
+    "fmanet": {"width": 4, "blocks": (1,), "stem": "small"},
+    "dianet": {"width": 4, "blocks": (1,), "stem": "small", "attention": 8},
+    "meganet": {"stem_width": 4, "widths": (8,), "stem": "small"},
+    "micro_attention": {"stem_width": 4, "widths": (4,), "hidden": 8, "stem": "small"},
+    "off_apexnet": {"hidden": 8},
+    "vgg19": {"width": 4, "blocks": (1,), "hidden": 8},
+    "resnet18": {"width": 4, "blocks": (1,)},
+    "resnet50": {"width": 4, "blocks": (1,)},
+    "efficientnet_b0": {"width": 0.25, "depth": 0.1},
+    "vit_b16": {"patch": 8, "width": 16, "depth": 1, "heads": 2},
+}
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:

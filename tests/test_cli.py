@@ -45,7 +45,7 @@ def test_inputs_draws_a_labelled_picture_of_every_input_of_a_clip(tmp_path):
     words = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"onset, apex, offset", "u right →", "v down ↓"} | set(INPUTS) <= words
     images = list(drawn.iter("{http://www.w3.org/2000/svg}image"))
-    assert len(images) == 3 + 1 + sum(made_by.streams for made_by in INPUTS.values())
+    assert len(images) == 3 + 1 + sum(made_by.images for made_by in INPUTS.values())
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_inputs_draws_a_labelled_picture_of_every_input_of_a_clip(tmp_path):
     [
         (["inputs", "nobody", *SMALL], "CLIP is 'nobody', which is none of the 6 clips, as synthetic/S01/S01_c01"),
         (["inputs", "x", "--out=x.bmp"], "--out=x.bmp must end in .svg"),
-        (["draw"], "'draw' is no command of merjax; they are train, prepare, inputs, describe"),
+        (["draw"], "'draw' is no command of merjax; they are train, sweep, prepare, inputs, describe"),
         (["compare"], "compare takes the folders of finished runs, and was given none"),
         (["compare", "configs"], "configs holds no run of merjax: there is no scores.json in it"),
         (["describe"], "describe takes the folder of a data set, one word, and was given 0"),
@@ -102,9 +102,8 @@ def test_without_a_config_it_is_the_experiment_of_the_readme(tmp_path):
 def test_help_tells_every_command():
     done = merjax("--help")
     assert done.returncode == 0
-    assert all(
-        re.search(rf"merjax {verb}\b", done.stdout) for verb in ("train", "prepare", "inputs", "describe", "compare")
-    )
+    verbs = ("train", "sweep", "prepare", "inputs", "describe", "compare")
+    assert all(re.search(rf"merjax {verb}\b", done.stdout) for verb in verbs)
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -112,7 +111,7 @@ def test_every_input_goes_with_every_data_set_that_can_feed_it(name):
     c = config.default()
     c.input.name, c.model.name = name, "linear"
     config.check(c)
-    assert traced(config.recipe(c), 28).shape == (INPUTS[name].streams, 28, 28, 3)
+    assert traced(config.recipe(c), 28).shape == (INPUTS[name].images, 28, 28, 3)
     c.data.name, c.data.root = "flow_folder", "somewhere"
     if set(INPUTS[name].needs) <= {"onset_apex", "apex_offset"}:
         config.check(c)

@@ -1,22 +1,20 @@
-"""Every experiment: loads, is complete, and its whole run is traced; and the rules that every config keeps."""
+"""Every experiment: its header, its grid, its whole run traced at the size of its data; the rules of every config."""
 
 import importlib.util
-from functools import partial
+import re
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 from conftest import REPOSITORY
 
-from merjax import config, loso, losses, optim, parallel, train
+from merjax import config, sweep
 from merjax.data import DATASETS
 from merjax.models import MODELS
 from merjax.ops import INPUTS
-from merjax.ops.augment import random_augment
-from merjax.types import InputError, Samples
+from merjax.types import InputError
 
 FILES = sorted((REPOSITORY / "configs").glob("*.py"))
+NAMES = [path.stem for path in FILES]
 
 
 def load(path):
@@ -26,44 +24,56 @@ def load(path):
     return module
 
 
+EXPERIMENTS = load(REPOSITORY / "benchmarks" / "experiments.py")
+
+
+def first_of_each_network():
+    """All configs; those are slow whose network was traced at the same number of pixels for one before."""
+    seen, cases = set(), []
+    for name in NAMES:
+        c = EXPERIMENTS.load(name).get_config()
+        what = c.model.name, c.data[c.data.name].to_dict().get("size", 28)
+        cases.append(pytest.param(name, marks=pytest.mark.slow if what in seen else ()))
+        seen.add(what)
+    return cases
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_config_states_its_source_command_and_cost_and_is_traced_whole(path):
+def test_a_config_states_its_source_command_cost_and_score(path):
     module = load(path)
     for word in ("Source:", "Command:", "Cost:", "Score:"):
         assert word in module.__doc__, word
     assert f"--config=configs/{path.name}" in module.__doc__ or path.stem == "afn_synth"
-    c = module.get_config().lock()
-    config.check(c)
-    made_by = INPUTS[c.input.name]
-    size = c.data.synthetic.size if c.data.name == "synthetic" else 28
-    n = 40
-    x = jax.ShapeDtypeStruct((n, made_by.streams, size, size, 3), jnp.float32)
-    numbers = jax.ShapeDtypeStruct((n,), jnp.int32)
-    folds = loso.folds(np.arange(n) % 3, np.arange(n) // 4)
-    net = MODELS[c.model.name](classes=3, **c.model[c.model.name])
-    t = c.train
-    tx = optim.optimizer(
-        name=t.optimizer, schedule=t.schedule, lr=t.lr, weight_decay=t.weight_decay, steps=9 * t.epochs
-    )
-    epoch = partial(
-        train.epoch,
-        net=net,
-        tx=tx,
-        loss=partial(losses.LOSSES[t.loss], **t[t.loss]),
-        augment=partial(random_augment, vector=False, flips=t.flips, shifts=t.shifts, degrees=t.degrees),
-        mirror=None,
-        weight_power=t.class_weight,
-        batch=t.batch,
-        epoch_steps=9,
-    )
-    mesh = parallel.fold_mesh("map")
-    keys, rows = parallel.place_rows(parallel.table((0, 1), folds), mesh)
-    init = parallel.over_folds(partial(train.init, net=net, tx=tx), "map", mesh)
-    samples = Samples(x, numbers, numbers)
-    states = jax.eval_shape(init, keys, rows, samples)
-    after, curves = jax.eval_shape(parallel.over_folds(epoch, "map", mesh), keys, states, rows, samples)
-    assert jax.tree.map(lambda a: (a.shape, a.dtype), after) == jax.tree.map(lambda a: (a.shape, a.dtype), states)
-    assert curves.probability.shape == (20, 4, 3)
+    config.check(module.get_config().lock())
+    assert hasattr(module, "get_grid") == (f"merjax sweep --config=configs/{path.name}" in module.__doc__)
+    licensed = DATASETS[module.get_config().data.name].folder and "flow_folder" not in module.get_config().data.name
+    assert ("none measured here" in module.__doc__) == licensed
+    assert "Published" not in module.__doc__ or "poch rule" in module.__doc__
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if "def get_grid" in p.read_text()], ids=lambda path: path.stem)
+def test_every_point_of_a_grid_can_be_run_and_differs_from_every_other(path):
+    points = sweep.points(load(path).get_config().lock(), sweep.load(path))
+    kept = [config.relevant(point.config) for point in points]
+    assert all(one not in kept[:i] for i, one in enumerate(kept))
+    assert all(name in path.read_text() for name in ("get_config", "get_grid"))
+
+
+@pytest.mark.parametrize("name", first_of_each_network())
+def test_the_whole_run_is_traced_at_the_size_of_its_data(name):
+    c = EXPERIMENTS.load(name).get_config().lock()
+    found = EXPERIMENTS.whole(name, c)
+
+    def shapes(tree):
+        return jax.tree.map(lambda a: (a.shape, a.dtype), tree)
+
+    assert shapes(found.after) == shapes(found.before)
+    rows, _, classes = found.curves.probability.shape
+    folds = found.subjects if c.protocol.name == "loso" else 2
+    assert rows == folds * c.seeds
+    assert classes > 2
+    stated = re.search(r"about ([\d.e+]+) multiply-adds", EXPERIMENTS.load(name).__doc__.replace("\n    ", " "))
+    assert stated is None or float(stated[1]) == pytest.approx(found.work, rel=0.06)
 
 
 @pytest.mark.parametrize("network", MODELS)

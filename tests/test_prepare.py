@@ -30,7 +30,7 @@ def dataset(sizes, rng):
 def test_every_input_is_made_clip_by_clip_in_order(rng, name):
     data, made_by = dataset([(5, 12), (17, 12), (16, 12)], rng), INPUTS[name]
     samples = prepare(data, Recipe(name))
-    assert samples.x.shape == (3, made_by.streams, 12, 12, 3)
+    assert samples.x.shape == (3, made_by.images, 12, 12, 3)
     assert samples.label.tolist() == [0, 1, 0]
     assert np.isfinite(samples.x).all()
     alone = prepare(data._replace(clips=data.clips[1:2]), Recipe(name))

@@ -19,7 +19,8 @@ class Input(NamedTuple):
         needs: "frames" (padded), "length", "apex" (0-based); flow "onset_apex" and "apex_offset"; "flows" of
             consecutive frames (as many as frames, the last ones padding); "intensity", the mean length of the flow
             from the onset to each frame.
-        streams: p.
+        streams: what a network sees at a time: p, but of an input of views those of one view.
+        views: names of the views; each is an image by itself, see `merjax.views`. () where a clip has one.
         kind: "image"; "flow" where channels 0 and 1 are (u, v), so that flips and rotations act on them as on vectors;
             "colours" where RGB encodes flow (`colour.hsv`).
     """
@@ -28,6 +29,12 @@ class Input(NamedTuple):
     needs: tuple[str, ...]
     streams: int = 1
     kind: str = "image"
+    views: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """p, all views counted."""
+        return self.streams * max(1, len(self.views))
 
 
 INPUTS: dict[str, Input] = {
@@ -38,6 +45,7 @@ INPUTS: dict[str, Input] = {
     "rise_dynamic_image": Input(rank_pool.rise_dynamic_image, ("frames", "apex")),
     "fall_dynamic_image": Input(rank_pool.fall_dynamic_image, ("frames", "length", "apex")),
     "phase_dynamic_images": Input(rank_pool.phase_dynamic_images, ("frames", "length", "apex"), streams=2),
+    "dynamic_views": Input(rank_pool.dynamic_views, ("frames", "length", "apex"), views=("whole", "rise", "fall")),
     "mesti": Input(rank_pool.mesti, ("frames", "length", "apex")),
     "midi": Input(midi.midi, ("frames", "length")),
     "trdi_midi": Input(midi.trdi_midi, ("frames", "length"), streams=2),
