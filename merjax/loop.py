@@ -171,6 +171,7 @@ def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> tuple[s
         "devices": mesh.size,
         "gib_a_device": round(need.total(chunk // mesh.size, parallel.WITHIN[how] == "vmap") / memory.GIB, 2),
         "multiply_adds_a_step": work,
+        "parameters": sum(a.size for a in jax.tree.leaves(state.params)),
     }
     say(f"{how}: {chunk} of {len(rows.seed)} rows at once, about {told['gib_a_device']} GiB on each of {mesh.size}")
     return how, chunk, told

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from merjax.models.inside import Look
-from merjax.report import figures
+from merjax.report import figures, paint
 from merjax.report.gallery import Picture
 from merjax.report.page import page
 
@@ -240,7 +240,7 @@ def test_gallery_images_decode_to_at_most_twice_the_size_shown(size, vector, sid
 
 def test_png_keeps_pixels_and_channel_order():
     image = np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)
-    decoded = pixels(figures.png(image))[..., ::-1]
+    decoded = pixels(paint.png(image))[..., ::-1]
     np.testing.assert_array_equal(decoded[::4, ::4], image)
     np.testing.assert_array_equal(decoded[3::4, 3::4], image)
 
@@ -256,20 +256,18 @@ def hue(rgb):
 def test_flow_has_the_hue_of_its_side_of_the_wheel(motion, row, column, degrees):
     x = np.zeros((8, 8, 3), np.float32)
     x[..., :2] = motion
-    shown = figures.flow_picture(x, figures.full_speed(x))
+    shown = paint.flow_picture(x, paint.full_speed(x))
     assert (shown == shown[0, 0]).all()
-    assert hue(shown[0, 0]) == hue(figures.wheel_picture(65)[row, column, :3])
+    assert hue(shown[0, 0]) == hue(paint.wheel_picture(65)[row, column, :3])
     assert 2 * hue(shown[0, 0]) == degrees  # the customary wheel: right red, down yellow, left light blue, up violet
 
 
 def test_still_flow_is_neutral_and_speed_is_relative_to_the_clip():
     still = np.zeros((8, 8, 3), np.float32)
-    assert figures.full_speed(still) == 0
-    assert (figures.flow_picture(still, 0.0) == 255).all()
+    assert paint.full_speed(still) == 0
+    assert (paint.flow_picture(still, 0.0) == 255).all()
     still[2:6, 2:6, 0] = 1
-    pictures = [
-        figures.flow_picture(scale * still, figures.full_speed(scale * still)) for scale in (np.float32(1e-3), 1)
-    ]
+    pictures = [paint.flow_picture(scale * still, paint.full_speed(scale * still)) for scale in (np.float32(1e-3), 1)]
     np.testing.assert_array_equal(*pictures)
     assert (pictures[0][0, 0] == 255).all()
     assert np.ptp(pictures[0][3, 3]) > 200
@@ -277,8 +275,8 @@ def test_still_flow_is_neutral_and_speed_is_relative_to_the_clip():
 
 def test_image_picture_shows_both_ranges():
     x = np.linspace(0, 1, 5, dtype=np.float32).reshape(1, 5, 1)
-    np.testing.assert_array_equal(figures.image_picture(x, False)[0, :, 0], [0, 64, 128, 191, 255])
-    np.testing.assert_array_equal(figures.image_picture(2 * x - 1, True), figures.image_picture(x, False))
+    np.testing.assert_array_equal(paint.image_picture(x, False)[0, :, 0], [0, 64, 128, 191, 255])
+    np.testing.assert_array_equal(paint.image_picture(2 * x - 1, True), paint.image_picture(x, False))
 
 
 def test_intervals_stand_where_their_numbers_say():
