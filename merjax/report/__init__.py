@@ -78,11 +78,9 @@ def write(
     )
     drawn = charts(content, evidence)
     (folder / "figures").mkdir(exist_ok=True)
+    words = chosen(content) if select == "test" else ""
     for name, drawing in drawn.items():
-        write_text(
-            folder / "figures" / f"{re.sub(r'[^a-zA-Z0-9_.-]', '_', name)}.svg",
-            alone(drawing, chosen(content) if select == "test" else ""),
-        )
+        write_text(folder / "figures" / f"{re.sub('[^a-zA-Z0-9_.-]', '_', name)}.svg", alone(drawing, words))
     html = page(
         title=f"{config['model']['name']} on {config['data']['name']}, input {config['input']['name']}",
         scores=content,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from merjax.report.figures import WIDTH
-from merjax.report.svg import ACCENT, LINE, SOFT, WARM, at, axis_mark, dot, stroke, svg, text
+from merjax.report.svg import ACCENT, LINE, SOFT, WARM, Number, at, axis_mark, dot, stroke, svg, text
 
 
 class Dot(NamedTuple):
@@ -102,6 +102,6 @@ def reliability(counts: Sequence[int], confidence: Sequence[float], accuracy: Se
     return svg(WIDTH, bottom + 86, f"Calibration by probability of the class predicted: {told}", body)
 
 
-def _box(x: float, y: float, wide: float, high: float, colour: str) -> str:
+def _box(x: Number, y: Number, wide: Number, high: Number, colour: str) -> str:
     place = f'x="{x + 1.5:.1f}" y="{y:.1f}" width="{wide - 3:.1f}" height="{high:.1f}"'
     return f'<rect {place} rx="2" style="fill:{colour};fill-opacity:0.35"/>'

@@ -150,15 +150,15 @@ def curves(
     ends = middle[-1:] if band else values[:, -1]
     body += [dot(across[-1], y, 4) for y in up(ends[np.isfinite(ends)])]
     for i, choice in enumerate(choices):
-        body += _choice(choice, across, bottom + 62 + 46 * i, float(up(np.array(choice.value))))
+        body += _choice(choice, across, bottom + 62 + 52 * i, float(up(np.array([choice.value]))[0]))
     first, last = (f"{value:.3f}" if math.isfinite(value) else "not finite" for value in middle[[0, -1]])
     told = f"{first} after the first epoch, {last} after the last"
     told += "".join(f"; {choice.name}: {choice.value:.3f}" for choice in choices)
     label = f"{what} by epoch, 1 to {epochs}, median of {len(values)}: {told}"
-    return svg(WIDTH, bottom + 42 + 46 * len(choices), label, body)
+    return svg(WIDTH, bottom + 42 + 52 * len(choices), label, body)
 
 
-def _choice(choice: Choice, across: np.ndarray, y: float, level: float) -> list[str]:
+def _choice(choice: Choice, across: np.ndarray, y: Number, level: float) -> list[str]:
     """A line at the height of a score, and from y on its name and a bar at every epoch that it took."""
     left, right = 42, WIDTH - 14
     dashed = ' stroke-dasharray="6 4"'

@@ -147,7 +147,8 @@ img { display: block; width: 112px; height: auto; image-rendering: pixelated; bo
   th, td { padding: 0.45rem 0.5rem; } td span { display: block; } tbody th { max-width: 8rem; } }
 @media print { :root { --paper: #fff; }
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } figure, tr { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
+  h2, h3 { break-after: avoid; } .scroll { overflow: visible; } td span:not(.more) { display: block; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; } summary { display: none; }
   .clip { border: 1px solid var(--line); } details::details-content { content-visibility: visible; block-size: auto; }
   * { print-color-adjust: exact; } }
 """
