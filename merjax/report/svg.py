@@ -82,12 +82,13 @@ def at(value: Number, start: Number, end: Number, low: Number, high: Number) -> 
 
 
 def alone(drawing: str, words: str = "") -> str:
-    """A drawing as a file: fixed colours, which every program can read, and words below it."""
+    """A drawing as a file: on white, in fixed colours that every program can read, and with words below it."""
     wide, high = map(int, re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawing)[0])
-    if words:
-        foot = text(4, high + 16, words, "start", WARM)
-        label = re.findall(r'aria-label="([^"]*)"', drawing)[0]
-        wide, high = max(wide, 7 * len(words) + 8), high + 24
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
-        drawing = f'{head}role="img" font-family="system-ui, sans-serif" aria-label="{label}">{drawing}{foot}</svg>'
-    return re.sub(r"var\(--\w+, (#\w+)\)", r"\1", drawing).replace("currentColor", INK) + "\n"
+    label = re.findall(r'aria-label="([^"]*)"', drawing)[0]
+    foot = text(4, high + 16, words, "start", WARM) if words else ""
+    wide, high = max(wide, 7 * len(words) + 8), high + 24 * bool(words)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}" '
+    font = 'font-family="system-ui, sans-serif" font-size="12"'
+    paper = '<rect width="100%" height="100%" fill="#fff"/>'
+    whole = f'{head}role="img" {font} aria-label="{label}">{paper}{drawing}{foot}</svg>'
+    return re.sub(r"var\(--\w+, (#\w+)\)", r"\1", whole).replace("currentColor", INK) + "\n"

@@ -1,4 +1,4 @@
-"""The report as a browser sees it: nothing amiss on its console, nothing asked of any network, words for every figure."""
+"""The report as a browser sees it: a silent console, nothing asked of any network, words for every figure."""
 
 import json
 import re

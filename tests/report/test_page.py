@@ -112,7 +112,10 @@ def build(
             **{"over_folds": "map", "rows": 5 * seeds, "rows_at_once": 3, "devices": 2, "gib_a_device": 0.25},
             **{"multiply_adds_a_step": 1234567, "parameters": 98765},
         },
-        "calibration": {"error": 0.1357, "counts": [0, 3, 9], "confidence": [0.0, 0.5, 0.9], "accuracy": [0.0, 0.4, 0.8]},
+        "calibration": {
+            **{"error": 0.1357, "counts": [0, 3, 9]},
+            **{"confidence": [0.0, 0.5, 0.9], "accuracy": [0.0, 0.4, 0.8]},
+        },
         "hardest": [
             {
                 **{"sample_id": f"{next(iter(databases), 'x')}/s1/hard", "label": classes[0], "probability": 0.0246},
