@@ -6,7 +6,7 @@ from merjax.data import synthetic
 from merjax.data.actions import UNITS
 from merjax.data.course import CURVES, course
 from merjax.data.tasks import TASKS, Script
-from merjax.report import figures
+from merjax.report import paint
 
 SIDE, STEP, MARGIN, WIDTH = 132, 148, 24, 1080  # pixels: of a face, to the next one, around all, of the whole
 GAIN, EVERY = 6.0, 6  # an arrow is so many times the true movement, and one stands on every so many pixels
@@ -44,7 +44,7 @@ def picture() -> str:
         number: synthetic.perform(Script(name), subject=1, clip=1, seed=0, size=SIDE, dial=STILL)
         for number, name in UNITS.items()
     }
-    face = f'<image id="face" width="{SIDE}" height="{SIDE}" href="{figures.png(clips[1].frames[0], SIDE)}"/>'
+    face = f'<image id="face" width="{SIDE}" height="{SIDE}" href="{paint.png(clips[1].frames[0], SIDE)}"/>'
     body = [f'<defs>{face}</defs><text x="{MARGIN}" y="36" font-size="20" font-weight="600">Drawn actions</text>']
     for place, (number, clip) in enumerate(clips.items()):
         x, y = MARGIN + STEP * (place % 7), 76 + (SIDE + 36) * (place // 7)

@@ -6,6 +6,7 @@ evaluated part is left out of both means (datasets.md 8); F1 is 0 for a class th
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -33,6 +34,16 @@ def mean_over_present(
     return (score * present).sum(-1) / np.maximum(present.sum(-1), 1)
 
 
+def precision(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch k"]:
+    """Of every class the share of its predictions that is right: TP / (TP + FP); 0 for one never predicted."""
+    return np.diagonal(counts, axis1=-2, axis2=-1) / np.maximum(counts.sum(-2), 1)
+
+
+def recall(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch k"]:
+    """Of every class the share of its clips that is found: TP / N."""
+    return np.diagonal(counts, axis1=-2, axis2=-1) / np.maximum(counts.sum(-1), 1)
+
+
 def f1(counts: Int[np.ndarray, "*batch k k"]) -> Float[np.ndarray, "*batch k"]:
     """F1 of every class: 2 TP / (2 TP + FP + FN)."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
@@ -51,8 +62,43 @@ def wf1(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:
 
 def uar(counts: Int[np.ndarray, "*batch k k"]) -> Float[Scores, "*batch"]:
     """Unweighted average recall: mean over classes of TP / N."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    return mean_over_present(hits / np.maximum(counts.sum(-1), 1), counts)
+    return mean_over_present(recall(counts), counts)
+
+
+class Reliability(NamedTuple):
+    """What the probabilities of the predicted class hold, by equal bins of it.
+
+    Attributes:
+        counts: predictions in a bin.
+        confidence: their mean probability; 0 for an empty bin.
+        accuracy: the share of them that is right; 0 for an empty bin.
+    """
+
+    counts: Int[np.ndarray, " bins"]
+    confidence: Float[np.ndarray, " bins"]
+    accuracy: Float[np.ndarray, " bins"]
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: mean of |confidence - accuracy|, bins weighted by their counts."""
+        return float((self.counts * np.abs(self.confidence - self.accuracy)).sum() / max(self.counts.sum(), 1))
+
+
+def reliability(
+    probability: Float[np.ndarray, "*batch n k"], label: Int[np.ndarray, " n"], *, bins: int = 10
+) -> Reliability:
+    """Compares the probability of the predicted class with the share that is right (Guo et al. 2017, arXiv 1706.04599).
+
+    Args:
+        probability: of every clip; leading axes are pooled.
+        label: true classes.
+        bins: equal parts of 0..1, closed above (STATED); their number is OUR CHOICE.
+    """
+    confidence, right = probability.max(-1).ravel(), (probability.argmax(-1) == label).ravel()
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    means = (np.bincount(place, each, minlength=bins) / np.maximum(counts, 1) for each in (confidence, right))
+    return Reliability(counts, *means)
 
 
 def resample_subjects(

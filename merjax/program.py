@@ -54,6 +54,7 @@ class Plan(NamedTuple):
         devices: of all processes.
         gib_a_device: memory that this takes, as estimated.
         multiply_adds_a_step: of one row.
+        parameters: of one row.
     """
 
     over_folds: str
@@ -62,6 +63,7 @@ class Plan(NamedTuple):
     devices: int
     gib_a_device: float
     multiply_adds_a_step: int
+    parameters: int
 
 
 def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
@@ -93,7 +95,7 @@ def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
         most=1 if how == "steps" else most,
     )
     gib = round(need.total(chunk // devices, side_by_side) / memory.GIB, 2)
-    return Plan(how, len(rows.seed), chunk, devices, gib, work)
+    return Plan(how, len(rows.seed), chunk, devices, gib, work, sum(a.size for a in jax.tree.leaves(state.params)))
 
 
 class Program:

@@ -49,7 +49,7 @@ def table(samples=None):
 
 def trained(folder, how="map", chunk=4, one=None, samples=None, save_seconds=1e9):
     samples = samples or clips()
-    plan = Plan(how, 4, chunk, parallel.fold_mesh(how).size, 0.0, 0)
+    plan = Plan(how, 4, chunk, parallel.fold_mesh(how).size, 0.0, 0, 0)
     return loop.train_all(table(samples), samples, one or job(), plan, folder=folder, save_seconds=save_seconds)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import f1_score, precision_score, recall_score
 
 from merjax import metrics
 
@@ -62,3 +62,31 @@ def test_equal_subjects_leave_no_interval():
     counts = np.tile(np.array([[3, 1], [0, 2]]), (1, 9, 1, 1))
     low, high = metrics.interval(metrics.uf1(metrics.resample_subjects(counts))[:, 0])
     assert low == pytest.approx(high)
+
+
+def test_precision_and_recall_equal_scikit_learn(rng):
+    label, prediction = rng.integers(0, 4, (2, 60))
+    counts = metrics.confusion(label, prediction, 4)
+    for mine, theirs in ((metrics.precision, precision_score), (metrics.recall, recall_score)):
+        np.testing.assert_allclose(mine(counts), theirs(label, prediction, average=None, zero_division=0))
+
+
+def test_reliability_counts_every_prediction_once_and_knows_a_calibrated_guesser(rng):
+    probability = rng.dirichlet(np.ones(3), (2, 500)).astype(np.float32)
+    label = rng.integers(0, 3, 500)
+    found = metrics.reliability(probability, label, bins=10)
+    confidence, right = probability.max(-1).ravel(), (probability.argmax(-1) == label).ravel()
+    error = 0.0
+    for i in range(10):
+        mine = (confidence > i / 10) & (confidence <= (i + 1) / 10)
+        assert found.counts[i] == mine.sum()
+        if mine.any():
+            assert found.confidence[i] == pytest.approx(confidence[mine].mean(), abs=1e-5)
+            assert found.accuracy[i] == pytest.approx(right[mine].mean())
+            error += mine.sum() / 1000 * abs(confidence[mine].mean() - right[mine].mean())
+    assert found.error == pytest.approx(error, abs=1e-5)
+    sure = np.eye(3, dtype=np.float32)[label]
+    assert metrics.reliability(sure, label).error == 0
+    assert metrics.reliability(sure, (label + 1) % 3).error == 1
+    drawn = (rng.random((20000, 1)) > np.cumsum(np.tile([0.7, 0.2, 0.1], (20000, 1)), 1)).sum(1)
+    assert metrics.reliability(np.tile(np.float32([0.7, 0.2, 0.1]), (20000, 1)), drawn).error < 0.02

@@ -1,5 +1,6 @@
 """Everything that a run leaves to be read: scores, tables, and one self-contained page."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,23 @@ from jaxtyping import Float, Int
 
 from merjax.files import write_json, write_text
 from merjax.models.inside import Look
+from merjax.report.charts import Evidence, charts
+from merjax.report.detail import detail, subjects
 from merjax.report.environment import ran_on
 from merjax.report.gallery import Picture
 from merjax.report.page import page
-from merjax.report.scores import SELECT, Outcome, chosen, gather, scores, stopped, uf1_by_epoch, write_tables
+from merjax.report.scores import (
+    SELECT,
+    Outcome,
+    chosen,
+    chosen_epochs,
+    gather,
+    scores,
+    stopped,
+    uf1_by_epoch,
+    write_tables,
+)
+from merjax.report.svg import alone
 
 __all__ = ["SELECT", "Outcome", "chosen", "explained", "gather", "scores", "shown", "stopped", "summary", "write"]
 
@@ -27,7 +41,7 @@ def write(
     looks: dict[int, Look],
     facts: dict,
 ) -> dict:
-    """Writes scores.json, the tables and report.html of a run.
+    """Writes scores.json, the tables figures/ and report.html of a run.
 
     Args:
         folder: the run's folder.
@@ -43,7 +57,7 @@ def write(
     Returns:
         The content of scores.json.
     """
-    content, machine = scores(outcome, select, patience) | facts, ran_on()
+    content, machine = scores(outcome, select, patience) | detail(outcome, select, patience) | facts, ran_on()
     write_json(folder / "environment.json", machine)
     write_tables(folder, outcome, select, patience)
     write_json(folder / "scores.json", content)
@@ -53,15 +67,27 @@ def write(
         first, second = outcome.probability[0, -1, i, asked].tolist()
         name, x = outcome.clips[i].sample_id, inputs[outcome.rows[i]]
         pictures[truth].append(Picture(name, x, predicted, truth, (first, second), looks[i]))
+    evidence = Evidence(
+        loss=outcome.loss.reshape(-1, outcome.loss.shape[-1]),
+        uf1=uf1_by_epoch(outcome),
+        epochs={name: chosen_epochs(outcome, name, patience) for name in content["selections"] if name != "last"},
+        subjects=subjects(outcome, select, patience),
+        shape=inputs.shape[1:],
+        vector=vector,
+        pictures=pictures,
+    )
+    drawn = charts(content, evidence)
+    (folder / "figures").mkdir(exist_ok=True)
+    words = chosen(content) if select == "test" else ""
+    for name, drawing in drawn.items():
+        write_text(folder / "figures" / f"{re.sub('[^a-zA-Z0-9_.-]', '_', name)}.svg", alone(drawing, words))
     html = page(
         title=f"{config['model']['name']} on {config['data']['name']}, input {config['input']['name']}",
         scores=content,
         config=config,
         environment=machine,
-        loss=outcome.loss.reshape(-1, outcome.loss.shape[-1]),
-        uf1=uf1_by_epoch(outcome),
-        pictures=pictures,
-        vector=vector,
+        evidence=evidence,
+        drawn=drawn,
     )
     write_text(folder / "report.html", html)
     return content

@@ -12,7 +12,7 @@ from merjax.data.describe import Description, usable
 from merjax.data.known import KNOWN, Documented
 from merjax.data.loader import counted, some
 from merjax.data.record import Record
-from merjax.report.page import CSS
+from merjax.report.page import document
 
 WHOLE = ".fields th, .fields td { overflow-wrap: break-word; }"  # a column is at least as wide as its longest word
 MEANING = {
@@ -168,18 +168,10 @@ def page(descriptions: Sequence[Description]) -> str:
     """
     titles = [blocks(description)[0].heading for description in descriptions]
     title, root = f"What lies in {descriptions[0].found.root.name}", str(descriptions[0].found.root)
-    title, lead = escape(printable(title)), escape(f"{', '.join(titles)} in {printable(root)}.")
+    title, lead = printable(title), escape(f"{', '.join(titles)} in {printable(root)}.")
     body = "".join(_section(block) for description in descriptions for block in blocks(description))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
-        f'<meta name="color-scheme" content="light dark"><title>{title}</title>'
-        f'<link rel="icon" href="data:,"><style>{CSS}{WHOLE}</style></head>\n<body><main>\n'
-        f'<header><h1>{title}</h1><p class="lead">{lead}</p></header>'
-        f"\n{body}\n</main></body></html>\n"
-    )
+    head = f'<header><h1>{escape(title)}</h1><p class="lead">{lead}</p></header>'
+    return document(title, f"{head}\n{body}", WHOLE)
 
 
 def _section(block: Block) -> str:

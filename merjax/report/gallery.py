@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from merjax.models.inside import Look
-from merjax.report import figures
+from merjax.report import paint
 
 FEW = 6  # more maps than these are folded away
 HEAT = np.array([[255, 186, 8], [232, 93, 4], [157, 2, 8]], np.float32)  # RGB at a little, at half, at all
@@ -41,7 +41,7 @@ def gallery(pictures: dict[str, list[Picture]], vector: bool, network: str) -> s
         HTML, every picture with words for those who can't see it.
     """
     every = [picture for shown in pictures.values() for picture in shown]
-    signed = any(figures.is_signed(picture.x) for picture in every)
+    signed = any(paint.is_signed(picture.x) for picture in every)
     told = _legend(every[0], vector, network)
     for name, shown in pictures.items():
         cards = "".join(_card(picture, vector, signed) for picture in shown)
@@ -74,7 +74,7 @@ def _legend(first: Picture, vector: bool, network: str) -> str:
             " Hue is the direction of motion, saturation its speed, white is still. Colour is full at the clip's own "
             "peak (its 99th percentile of speed): compare patterns across clips by eye, but speeds by the number."
         )
-    told = f"<p>{told}</p>{figures.wheel() if vector else ''}<p>{escape(network)} {_method(first.look)}</p>"
+    told = f"<p>{told}</p>{paint.wheel() if vector else ''}<p>{escape(network)} {_method(first.look)}</p>"
     scale = np.tile(np.linspace(0, 1, 112), (10, 1))
     ramp = f'<img class="scale" alt="" src="{_packed(tinted(np.ones_like(scale), scale))}">'
     return f'{told}<p class="ramp"><span>least</span>{ramp}<span>most</span></p>'
@@ -123,10 +123,10 @@ def _verdict(picture: Picture) -> str:
 
 
 def _inputs(picture: Picture, vector: bool, signed: bool) -> list[str]:
-    full, streams = figures.full_speed(picture.x) if vector else 0.0, len(picture.x)
+    full, streams = paint.full_speed(picture.x) if vector else 0.0, len(picture.x)
     tiles = []
     for i, x in enumerate(picture.x):
-        shown = figures.flow_picture(x, full) if vector else figures.image_picture(x, signed)
+        shown = paint.flow_picture(x, full) if vector else paint.image_picture(x, signed)
         of = f", stream {i + 1} of {streams}" if streams > 1 else ""
         alt = f"{'Flow' if vector else 'Image'} of {picture.caption}, {picture.truth}{of}"
         name = f"input {i + 1}" if streams > 1 else "input"
@@ -155,8 +155,8 @@ def _cams(picture: Picture, number: int, what: str, greys: list[np.ndarray]) -> 
 def _grey(x: Float[np.ndarray, "h w c"], vector: bool, signed: bool) -> Float[np.ndarray, "h w"]:
     if vector:
         speed = np.hypot(x[..., 0], x[..., 1])
-        return 1 - 0.8 * np.minimum(np.nan_to_num(speed) / (figures.full_speed(x) or 1.0), 1)
-    return cv2.cvtColor(figures.image_picture(x, signed), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+        return 1 - 0.8 * np.minimum(np.nan_to_num(speed) / (paint.full_speed(x) or 1.0), 1)
+    return cv2.cvtColor(paint.image_picture(x, signed), cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
 
 
 def _map(clip: str, name: str, m: np.ndarray) -> str:
@@ -200,7 +200,7 @@ def _words(name: str, *more: str) -> str:
 
 def _packed(image: UInt8[np.ndarray, "h w 3"]) -> str:
     """Small pictures as they are: the page enlarges them, and there may be many."""
-    return figures.png(image, min(112, image.shape[1]))
+    return paint.png(image, min(112, image.shape[1]))
 
 
 def _joined(tiles: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from merjax.report import figures
+from merjax.report import paint
 
 TILE, GAP, MARGIN, WIDTH = 132, 8, 24, 1080  # pixels
 HEAD, FOOT, LINE = 24, 22, 15  # above and below the tiles of a card, and a line of its text
@@ -54,13 +54,13 @@ def picture(title: str, cards: Sequence[Card]) -> str:
 
 
 def _card(card: Card, wide: float) -> str:
-    full = figures.full_speed(card.x) if card.kind == "flow" else 0.0
-    signed = figures.is_signed(card.x)
+    full = paint.full_speed(card.x) if card.kind == "flow" else 0.0
+    signed = paint.is_signed(card.x)
     parts = [f'<text y="14" font-size="13" font-weight="600">{escape(card.name)}</text>']
     for i, stream in enumerate(card.x):
-        shown = figures.flow_picture(stream, full) if card.kind == "flow" else figures.image_picture(stream, signed)
+        shown = paint.flow_picture(stream, full) if card.kind == "flow" else paint.image_picture(stream, signed)
         place = f'x="{i * (TILE + GAP)}" y="{HEAD}" width="{TILE}" height="{TILE}"'
-        parts.append(f'<image href="{figures.png(shown, TILE)}" {place} preserveAspectRatio="none"/>')
+        parts.append(f'<image href="{paint.png(shown, TILE)}" {place} preserveAspectRatio="none"/>')
         parts.append(f'<rect {place} fill="none" stroke="#d9dee2"/>')
     values = f"full colour {full:.3g}" if card.kind == "flow" else f"{card.x.min():.2g} to {card.x.max():.2g}"
     lines = [values, *textwrap.wrap(card.told, max(25, int(wide / 6.2)), max_lines=3, placeholder=" …")]
@@ -71,7 +71,7 @@ def _card(card: Card, wide: float) -> str:
 
 
 def _wheel() -> str:
-    image = figures.png(figures.wheel_picture(97), 97)
+    image = paint.png(paint.wheel_picture(97), 97)
     return (
         f'<image href="{image}" x="0" y="4" width="56" height="56"/>'
         '<text x="62" y="36" font-size="11">u right →</text><text x="62" y="56" font-size="11">v down ↓</text>'

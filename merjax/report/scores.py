@@ -17,6 +17,7 @@ SELECT = {
     "inner": "epoch chosen on training subjects held out for it",
     "test": "epoch chosen on the test {held_out}",
 }
+PER_CLASS = {"precision": metrics.precision, "recall": metrics.recall, "f1": metrics.f1}
 SCORES = {"accuracy": metrics.accuracy, "uf1": metrics.uf1, "wf1": metrics.wf1, "uar": metrics.uar}
 
 
@@ -198,12 +199,26 @@ def part(outcome: Outcome, prediction: Int[np.ndarray, "r n"], rows: Int[np.ndar
         "classes": {name: int(count) for name, count in zip(outcome.classes, present, strict=True)},
         **{name: float(score(pooled).mean()) for name, score in SCORES.items()},
         **{f"{name}_interval": metrics.interval(SCORES[name](resampled).mean(-1)) for name in ("uf1", "wf1", "uar")},
+        "per_class": per_class(outcome.classes, pooled, resampled),
         "confusion": pooled.sum(0).tolist(),
         "absent": [name for name, count in zip(outcome.classes, present, strict=True) if count == 0],
         "per_seed": [
             {"seed": seed, **{name: float(score(matrix)) for name, score in SCORES.items()}}
             for seed, matrix in zip(outcome.seeds, pooled, strict=True)
         ],
+    }
+
+
+def per_class(
+    classes: tuple[str, ...], pooled: Int[np.ndarray, "r k k"], resampled: Int[np.ndarray, "b r k k"]
+) -> dict[str, dict]:
+    """Precision, recall and F1 of every class with intervals, from confusion matrices as they are and resampled."""
+    means = {name: score(pooled).mean(0) for name, score in PER_CLASS.items()}
+    draws = {name: score(resampled).mean(1) for name, score in PER_CLASS.items()}
+    return {
+        name: {key: float(means[key][k]) for key in PER_CLASS}
+        | {f"{key}_interval": metrics.interval(draws[key][:, k]) for key in PER_CLASS}
+        for k, name in enumerate(classes)
     }
 
 

@@ -5,15 +5,19 @@ import re
 from html import escape
 from html.parser import HTMLParser
 from itertools import pairwise
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 import pytest
 
 from merjax.models.inside import Look
-from merjax.report import figures
+from merjax.report import dots, figures, paint
+from merjax.report.charts import Evidence, charts
+from merjax.report.dots import Dot
 from merjax.report.gallery import Picture
 from merjax.report.page import page
+from merjax.report.svg import alone
 
 VOID = {"meta", "link", "br", "wbr", "img"}
 
@@ -50,6 +54,10 @@ class Outline(HTMLParser):
         return [attrs for name, attrs in self.seen if name == tag]
 
 
+def rated(score, i):
+    return {score: 0.8111 - i / 100, f"{score}_interval": [0.4444, 0.9222]}
+
+
 def part(classes, absent=(), seeds=1):
     counts = {name: 0 if name in absent else 4 + i for i, name in enumerate(classes)}
     confusion = np.diag(list(counts.values())) * seeds
@@ -64,6 +72,10 @@ def part(classes, absent=(), seeds=1):
         "uar_interval": [0.5233, 0.7744],
         "confusion": confusion.tolist(),
         "absent": list(absent),
+        "per_class": {
+            name: {key: value for score in ("precision", "recall", "f1") for key, value in rated(score, i).items()}
+            for i, name in enumerate(classes)
+        },
         "per_seed": [{"seed": seed, **run, "uf1": 0.6 + seed / 8} for seed in range(seeds)],
     }
 
@@ -96,6 +108,20 @@ def build(
         "left_out": [],
         "whole": part(classes, seeds=seeds),
         "databases": {name: part(classes, absent, seeds) for name, absent in databases.items()},
+        "plan": {
+            **{"over_folds": "map", "rows": 5 * seeds, "rows_at_once": 3, "devices": 2, "gib_a_device": 0.25},
+            **{"multiply_adds_a_step": 1234567, "parameters": 98765},
+        },
+        "calibration": {
+            **{"error": 0.1357, "counts": [0, 3, 9]},
+            **{"confidence": [0.0, 0.5, 0.9], "accuracy": [0.0, 0.4, 0.8]},
+        },
+        "hardest": [
+            {
+                **{"sample_id": f"{next(iter(databases), 'x')}/s1/hard", "label": classes[0], "probability": 0.0246},
+                **{"instead": classes[1], "instead_probability": 0.7531, "right": 0},
+            }
+        ],
         "selections": {
             name: {"words": words, **part(classes, seeds=seeds)}
             for name, words in (("last", "the last epoch"), ("test", f"epoch chosen on the test {held_out}"))
@@ -104,15 +130,28 @@ def build(
     rng = np.random.default_rng(0)
     x = rng.normal(0, 0.3, (streams, size, size, channels)).astype(np.float32)
     look = Look({f"stream_{i + 1}": rng.random((2, 4, 4)) for i in range(streams)}, {"gate": rng.random(8)})
+    evidence = Evidence(
+        loss=rng.random((5 * seeds, epochs)) if loss is None else loss,
+        uf1=rng.random((seeds, epochs)),
+        epochs={"test": rng.integers(0, epochs, (seeds, 5))},
+        subjects={name: [Dot(f"s{i}", 3 + i, i / 4) for i in range(5)] for name in databases},
+        shape=x.shape,
+        pictures={name: [Picture(f"s1/{i}", x, name, name, (0.5, 0.5), look) for i in range(2)] for name in classes},
+        vector=vector,
+    )
+    train = {"lr": 0.001, "epochs": epochs, "batch": 32, "optimizer": "adamw", "schedule": "onecycle", "augment": {}}
     return page(
         title="A run",
         scores=scores | changes,
-        config={"train": {"lr": 0.001, "augment": {}}, "name": "<config>"},
+        config={
+            "data": {"name": "synthetic", "repair": "strict"},
+            "input": {"name": "two_phases", "two_phases": {"side": 28}},
+            "model": {"name": "<config>"},
+            "train": train | {"loss": "focal", "class_weight": 0.5},
+        },
         environment={"jax": "0.10.2", "commit": "0123abc", "command": "python run.py --config='a&b'"},
-        loss=rng.random((5 * seeds, epochs)) if loss is None else loss,
-        uf1=rng.random((seeds, epochs)),
-        pictures={name: [Picture(f"s1/{i}", x, name, name, (0.5, 0.5), look) for i in range(2)] for name in classes},
-        vector=vector,
+        evidence=evidence,
+        drawn=charts(scores | changes, evidence),
     )
 
 
@@ -165,6 +204,16 @@ def test_page_tells_the_numbers():
         assert told in text
     for told in ("A remark.", "samm/006: no images.", "12.3 s", "train.lr", "0.001", "0.10.2", "0123abc"):
         assert told in text
+    for told in ("0.811 <span>[0.444, 0.922]", "0.136", "0.025", "0.753", "0 of 2", "98\u202f765 parameters"):
+        assert told in text
+    for told in (
+        "policy <code>strict</code>; 1 clip left out",
+        "1 note and the list",
+        "1\u202f234\u202f567",
+        "0.25 GiB",
+    ):
+        assert told in text
+    assert "10 trainings (a fold under a seed), 3 at once, on 2 devices" in text
     assert "Summed over 2 seeds" in text
     assert "it chose nothing" in text
     assert escape("python run.py --config='a&b'") in text
@@ -195,7 +244,7 @@ def test_every_score_says_that_its_epoch_was_chosen_on_what_is_tested(databases,
         for caption in Outline(text).captions
         if not re.match(r"s1/|Clips per class|Mean training|The same pred", caption)
     ]
-    assert len(captions) == (6 if len(databases) == 1 else 8)
+    assert len(captions) == (10 if len(databases) == 1 else 12)
     assert all(words in caption for caption in captions)
     assert words in text[: text.index("<h2>")]
     assert f"Every held-out {held_out} was scored at the epoch that suits it best" in text
@@ -203,8 +252,13 @@ def test_every_score_says_that_its_epoch_was_chosen_on_what_is_tested(databases,
     assert f"test {other}" not in text
     honest = build(databases=databases, seeds=2, held_out=held_out)
     assert f"[{words}]" not in honest
-    assert honest.count(words) == 1  # the row that shows by how much such a score is too high
+    # The row that shows by how much such a score is too high, and the level that is drawn for it.
     assert f'<th scope="row">{words}</th>' in honest
+    drawn = [svg for svg in re.findall("<svg.*?</svg>", honest) if words in svg]
+    assert len(drawn) == 1
+    assert f">{words}: 0.654</text>" in drawn[0]
+    assert honest.count(words) == 1 + drawn[0].count(words)
+    assert f"the one chosen on the test {held_out} is too high for an unseen person" in honest
 
 
 @pytest.mark.parametrize("select", ["last", "test"])
@@ -240,7 +294,7 @@ def test_gallery_images_decode_to_at_most_twice_the_size_shown(size, vector, sid
 
 def test_png_keeps_pixels_and_channel_order():
     image = np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)
-    decoded = pixels(figures.png(image))[..., ::-1]
+    decoded = pixels(paint.png(image))[..., ::-1]
     np.testing.assert_array_equal(decoded[::4, ::4], image)
     np.testing.assert_array_equal(decoded[3::4, 3::4], image)
 
@@ -256,20 +310,18 @@ def hue(rgb):
 def test_flow_has_the_hue_of_its_side_of_the_wheel(motion, row, column, degrees):
     x = np.zeros((8, 8, 3), np.float32)
     x[..., :2] = motion
-    shown = figures.flow_picture(x, figures.full_speed(x))
+    shown = paint.flow_picture(x, paint.full_speed(x))
     assert (shown == shown[0, 0]).all()
-    assert hue(shown[0, 0]) == hue(figures.wheel_picture(65)[row, column, :3])
+    assert hue(shown[0, 0]) == hue(paint.wheel_picture(65)[row, column, :3])
     assert 2 * hue(shown[0, 0]) == degrees  # the customary wheel: right red, down yellow, left light blue, up violet
 
 
 def test_still_flow_is_neutral_and_speed_is_relative_to_the_clip():
     still = np.zeros((8, 8, 3), np.float32)
-    assert figures.full_speed(still) == 0
-    assert (figures.flow_picture(still, 0.0) == 255).all()
+    assert paint.full_speed(still) == 0
+    assert (paint.flow_picture(still, 0.0) == 255).all()
     still[2:6, 2:6, 0] = 1
-    pictures = [
-        figures.flow_picture(scale * still, figures.full_speed(scale * still)) for scale in (np.float32(1e-3), 1)
-    ]
+    pictures = [paint.flow_picture(scale * still, paint.full_speed(scale * still)) for scale in (np.float32(1e-3), 1)]
     np.testing.assert_array_equal(*pictures)
     assert (pictures[0][0, 0] == 255).all()
     assert np.ptp(pictures[0][3, 3]) > 200
@@ -277,8 +329,8 @@ def test_still_flow_is_neutral_and_speed_is_relative_to_the_clip():
 
 def test_image_picture_shows_both_ranges():
     x = np.linspace(0, 1, 5, dtype=np.float32).reshape(1, 5, 1)
-    np.testing.assert_array_equal(figures.image_picture(x, False)[0, :, 0], [0, 64, 128, 191, 255])
-    np.testing.assert_array_equal(figures.image_picture(2 * x - 1, True), figures.image_picture(x, False))
+    np.testing.assert_array_equal(paint.image_picture(x, False)[0, :, 0], [0, 64, 128, 191, 255])
+    np.testing.assert_array_equal(paint.image_picture(2 * x - 1, True), paint.image_picture(x, False))
 
 
 def test_intervals_stand_where_their_numbers_say():
@@ -297,3 +349,42 @@ def test_curves_leave_a_gap_where_a_run_is_not_finite():
     line = re.search(r'd="(M[^"H V]*[^"]*L[^"]*)"', drawn)[1]
     assert line.count("M") == 2
     assert line.count("L") == 2
+
+
+def test_the_bars_of_a_choice_stand_at_the_epochs_that_it_took():
+    choice = figures.Choice("chosen so", np.array([0, 3, 3, 3]), 0.5, "var(--warm, #b3622a)")
+    drawn = figures.curves(np.array([[0.2, 0.3, 0.4, 0.6]]), "UF1", band=False, ceiling=1.0, choices=[choice])
+    bars = re.findall(r'<rect x="([\d.]+)"[^>]*width="([\d.]+)" height="([\d.]+)"[^>]*><title>([^<]*)</title>', drawn)
+    assert [told for *_, told in bars] == ["epoch 1: 1 of 4", "epoch 4: 3 of 4"]
+    assert float(bars[1][2]) == pytest.approx(3 * float(bars[0][2]), abs=0.2)
+    dots = re.findall(r'<circle cx="([\d.]+)"', drawn)
+    assert float(bars[1][0]) + float(bars[1][1]) / 2 == pytest.approx(float(dots[-1]), abs=0.1)  # the last epoch
+    assert "chosen so: 0.500</text>" in drawn
+
+
+def test_dots_of_subjects_stand_at_their_share_and_never_touch(rng):
+    people = [
+        Dot(f"s{i}", int(n), float(share))
+        for i, (n, share) in enumerate(zip(*rng.integers(1, 7, (2, 60)), strict=True))
+    ]
+    people = [one._replace(share=one.share / 6) for one in people]
+    drawn = dots.strips({"casme2": (people, 0.6)})
+    told = re.findall(
+        r"<title>(\w+): ([\d.]+) of (\d+) clips?</title><circle cx=\"([\d.]+)\" cy=\"([\d.]+)\" r=\"([\d.]+)\"", drawn
+    )
+    assert {(name, int(clips)) for name, _, clips, *_ in told} == {(one.name, one.clips) for one in people}
+    shares, x, y, r = (np.array([float(row[i]) for row in told]) for i in (1, 3, 4, 5))
+    np.testing.assert_allclose(np.polyval(np.polyfit(shares, x, 1), shares), x, atol=0.2)
+    apart = np.hypot(x[:, None] - x, y[:, None] - y) - (r[:, None] + r) + 1e9 * np.eye(len(x))
+    assert apart.min() > -0.3  # rounding of what is written
+
+
+def test_a_file_of_a_figure_has_fixed_colours_and_the_words_of_its_epoch():
+    drawn = figures.intervals([figures.Interval("a", 0.5, 0.25, 0.75, 1 / 3)], "UF1")
+    assert "var(" in drawn
+    for words in ("", "epoch chosen on the test subject"):
+        file = alone(drawn, words)
+        ElementTree.fromstring(file)
+        assert "var(" not in file
+        assert "currentColor" not in file
+        assert (f">{words}</text>" in file) == bool(words)
