@@ -76,7 +76,7 @@ def document(title: str, body: str, style: str = "") -> str:
 def _summary(scores: dict) -> str:
     whole, seeds = scores["whole"], scores["seeds"]
     source = f" from {listed(scores['databases'])}" if scores["databases"] else ""
-    epoch = chosen(scores) if scores["select"] == "test" else f"{scores['select']} epoch scored"
+    epoch = "last epoch scored" if scores["select"] == "last" else chosen(scores)
     run = f"seed{'s' * (len(seeds) > 1)} {listed(seeds)}"
     clips = f"{many(whole['n'], 'clip')} of {many(whole['subjects'], 'subject')}{source}"
     told = f"{clips} in {len(scores['classes'])} classes; {scores['protocol']}, {epoch}, {run}."

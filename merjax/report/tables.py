@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from merjax.report.page import CSS
+from merjax.report.page import document
 
 LONG = 24  # letters of a cell that may be broken; a score with its interval has fewer
 MORE = """
@@ -120,15 +120,7 @@ def page(title: str, tables: Sequence[Table], remarks: Sequence[str]) -> str:
     """One self-contained page in the look of a run's report; it loads nothing from elsewhere and runs no script."""
     told = "".join(f"<li>{escape(remark)}</li>" for remark in remarks)
     body = f"<ul>{told}</ul>" * bool(told) + "".join(map(_section, tables))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
-        f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title>'
-        f'<link rel="icon" href="data:,"><style>{CSS}{MORE}</style></head>\n<body><main>\n'
-        f"<header><h1>{escape(title)}</h1></header>\n{body}\n</main></body></html>\n"
-    )
+    return document(title, f"<header><h1>{escape(title)}</h1></header>\n{body}", MORE)
 
 
 def _section(table: Table) -> str:
