@@ -58,4 +58,4 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
     shown = runs(path, tmp_path)
     saved = [output for cell in code(path) for output in cell.outputs]
     assert [output.output_type for output in shown] == [output.output_type for output in saved]
-    assert [list(output.get("data", {})) for output in shown] == [list(output.get("data", {})) for output in saved]
+    assert [set(output.get("data", {})) for output in shown] == [set(output.get("data", {})) for output in saved]
