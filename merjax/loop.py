@@ -177,7 +177,7 @@ class Networks:
         self.first, self.held = -1, None
 
     def __call__(self, row: int) -> PyTree:
-        """Variables of a row, on the first local device; None if the row lies on another process."""
+        """Variables of a row, on the first local device; shapes alone if another process has the row."""
         first = row // self.chunk * self.chunk
         if first != self.first:
             keeper = Keeper(place_of(self.folder, first, self.chunk))
