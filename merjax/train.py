@@ -318,7 +318,8 @@ def finish(
     loss, accuracy = steps.mean(0)
     floats = [a for a in jax.tree.leaves(after) if jnp.issubdtype(a.dtype, jnp.floating)]
     finite = jnp.stack([jnp.isfinite(a).all() for a in (loss, *floats)]).all()
-    state = jax.tree.map(lambda old, new: jnp.where(finite, new, old), before, after)
+    # A branch, for a choice in every array would have XLA find `finite` anew for each of them.
+    state = jax.lax.cond(finite, lambda: after, lambda: before)
     probability = evaluate(state, fold, samples, net=net, mirror=mirror, precision=precision)
     return state, Curves(jnp.where(finite, loss, jnp.nan), accuracy, probability)
 

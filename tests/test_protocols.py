@@ -66,7 +66,8 @@ def test_a_holdout_tests_one_database_and_says_which_took_no_part(folder, tmp_pa
     page = (tmp_path / "run" / "report.html").read_text()
     assert "epoch chosen on the test database" in page
     assert "test subject" not in page
-    shown = [row["sample_id"] for row in rows(tmp_path / "run" / "predictions.csv") if row["sample_id"] in page]
+    gallery = page.split("<h2>What the network sees</h2>")[1].split("</section>")[0]
+    shown = [row["sample_id"] for row in rows(tmp_path / "run" / "predictions.csv") if row["sample_id"] in gallery]
     assert len(shown) == 4  # two of each class, each with its own picture
     kept = json.loads((tmp_path / "run" / "config.json").read_text())
     assert kept["protocol"] == {"name": "holdout", "holdout": {"train": "a", "test": "b"}}
