@@ -19,6 +19,7 @@ from merjax.models.linear import Linear
 from merjax.models.meganet import MEGANet
 from merjax.models.micro_attention import MicroAttention
 from merjax.models.off_apexnet import OFFApexNet
+from merjax.models.plain import Plain
 from merjax.models.resnet import ResNet18, ResNet50
 from merjax.models.ststnet import STSTNet
 from merjax.models.vgg import VGG19
@@ -38,6 +39,7 @@ NETWORKS = (  # with the side of the image that each was made for
     (ResNet50(5), 224),
     (EfficientNetB0(5, how="native"), 224),  # else its depthwise convolutions are sums of products, not counted here
     (ViTB16(5), 224),
+    (Plain(5), 28),
     (Linear(5), 28),
 )
 

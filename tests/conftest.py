@@ -25,6 +25,7 @@ SMALL_NETWORKS = {  # networks that are traced in little time
     "dianet": {"width": 4, "blocks": (1,), "stem": "small", "attention": 8},
     "meganet": {"stem_width": 4, "widths": (8,), "stem": "small"},
     "micro_attention": {"stem_width": 4, "widths": (4,), "hidden": 8, "stem": "small"},
+    "plain": {"width": 4},
     "off_apexnet": {"hidden": 8},
     "vgg19": {"width": 4, "blocks": (1,), "hidden": 8},
     "resnet18": {"width": 4, "blocks": (1,)},

@@ -93,7 +93,7 @@ def test_describe_tells_and_writes_a_page_the_clips_and_the_faces(tmp_path):
 
 
 def test_without_a_config_it_is_the_experiment_of_the_readme(tmp_path):
-    done = merjax("train", *SMALL, "--config.train.epochs=1", f"--workdir={tmp_path}")
+    done = merjax("train", *SMALL, "--config.train.epochs=1", "--config.model.afn.blocks=(1,)", f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     kept = json.loads((tmp_path / "config.json").read_text())
     assert kept["model"]["afn"]["width"] == 8

@@ -16,9 +16,8 @@ from merjax.data.trees import TREES
 
 MEMBERS = {"megc2019": ("casme2", "samm", "smic"), "megc2018": ("casme2", "samm")}
 CONFIGS = {name: EXPERIMENTS.load(name).get_config() for name in NAMES}
-# One for each data set and for each kind of input; composites and the program itself are in test_licensed_runs.py.
-QUICK = ("afn_casme2", "afn_mmew", "afn_samm", "afn_smic", "cof_casme2", "dual_phase_casme2", "fmanet_casme2")
-QUICK += ("linear_megc2019",)
+# One for each of the papers' data sets; composites, flow and the program itself are in test_licensed_runs.py.
+QUICK = ("afn_casme2", "afn_mmew", "afn_samm", "afn_smic", "dual_phase_casme2", "linear_megc2019")
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def estimate(net, **how):
 
 
 def test_the_estimate_is_near_what_the_compiled_program_takes():
-    net = MODELS["resnet18"](classes=2, width=32, blocks=(1, 1, 1))
+    net = MODELS["resnet18"](classes=2, width=32, blocks=(1, 1))
     fold, samples, tx, state = inputs(net)
     epoch = partial(
         train.epoch,

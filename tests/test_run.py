@@ -112,7 +112,7 @@ def test_the_last_epoch_counts_unless_the_test_subject_chooses(tmp_path):
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(tmp_path):
-    changes = SMALL | {"train.epochs": 1000, "train.save_seconds": 0.2}
+    changes = SMALL | {"train.epochs": 500, "train.save_seconds": 0.2}
     whole = program(f"--workdir={tmp_path / 'whole'}", *flags(changes))
     cut = program(f"--workdir={tmp_path / 'cut'}", *flags(changes))
     saves = tmp_path / "cut" / "checkpoints"

@@ -25,6 +25,7 @@ MATCHES = {
     "vit_b16": ("cof", {"patch": 8, "width": 64, "depth": 3, "heads": 4}),
     "learnet": ("cof", {}),
     "ststnet": ("onset_apex", {}),
+    "plain": ("two_phases", {}),
     "linear": ("two_phases", {}),
 }
 

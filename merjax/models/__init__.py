@@ -14,6 +14,7 @@ from merjax.models.linear import Linear
 from merjax.models.meganet import MEGANet
 from merjax.models.micro_attention import MicroAttention
 from merjax.models.off_apexnet import OFFApexNet
+from merjax.models.plain import Plain
 from merjax.models.resnet import ResNet18, ResNet50
 from merjax.models.ststnet import STSTNet
 from merjax.models.vgg import VGG19
@@ -33,5 +34,6 @@ MODELS: dict[str, type[nn.Module]] = {
     "vit_b16": ViTB16,
     "learnet": LEARNet,
     "ststnet": STSTNet,
+    "plain": Plain,
     "linear": Linear,
 }

@@ -16,6 +16,7 @@ SMALL = {
     "meganet": {"stem_width": 4, "widths": (8, 16), "stem": "small", "attention": "printed"},  # sagan: test_meganet
     "micro_attention": {"stem_width": 4, "widths": (4, 6), "hidden": 8, "stem": "small"},
     "off_apexnet": {"hidden": 8},
+    "plain": {"width": 4},
     "vgg19": {"width": 4, "blocks": (1, 2), "hidden": 8},
     "resnet18": {"width": 4, "blocks": (1, 2)},
     "resnet50": {"width": 4, "blocks": (1, 2)},
