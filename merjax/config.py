@@ -69,6 +69,7 @@ def default() -> ConfigDict:
                 "weight_decay": 1e-2,
                 "decay": "all",  # "all" parameters or "kernels" alone: no biases, norms and embeddings
                 "average": 0.0,  # decay of an average of the weights, tested in their place; 0 for none
+                "together": 1,  # networks, each with a seed of its own, whose probabilities are averaged
                 "clip": 0.0,  # largest norm of the gradient; 0 for no limit
                 "pretrained_lr": 1.0,  # factor of the learning rate of pretrained weights; 0 freezes them
                 "loss": "cross_entropy",
@@ -96,7 +97,7 @@ def default() -> ConfigDict:
                 "save_seconds": 60.0,  # between checkpoints
             },
             "seed": 0,
-            "seeds": 1,  # runs with seeds seed, seed + 1, ...
+            "seeds": 1,  # runs with seeds seed, seed + 1, ..., or as many ensembles of `train.together` seeds each
             "report": {"gallery": 3},  # clips of each class shown in the report
         }
     )
@@ -121,6 +122,8 @@ def relevant(config: ConfigDict) -> dict:
     if config.train.select != "inner":
         for name in ("inner_share", "patience", "refit"):
             kept["train"].pop(name)
+    if config.train.together == 1:
+        kept["train"].pop("together")
     if config.train.schedule != "cosine":
         kept["train"].pop("warmup")
     if not config.train.weight_decay:
@@ -207,6 +210,7 @@ def check(config: ConfigDict) -> None:
     for field, value in (
         ("train.epochs", config.train.epochs),
         ("train.batch", config.train.batch),
+        ("train.together", config.train.together),
         ("seeds", config.seeds),
     ):
         if value < 1:

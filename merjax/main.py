@@ -53,19 +53,23 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
     job, told = make_job(config, len(dataset.classes), samples.x.shape[1:], epoch_steps)
     if told:
         loop.say("\n".join(told))
-    seeds = tuple(range(config.seed, config.seed + config.seeds))
+    every_seed = tuple(range(config.seed, config.seed + config.seeds * settings.together))
+    seeds = every_seed[:: settings.together]
     label = np.array([clip.label for clip in dataset.clips])
     chosen_on = [
         inner(folds, label, subject, share=settings.inner_share, seed=seed)
         for seed in seeds
         if settings.select == "inner"
     ]
-    rows = parallel.table(seeds, folds, chosen_on, refit=settings.refit)
+    of_each = [one for one in chosen_on for _ in range(settings.together)]  # an ensemble chooses its epoch as one
+    rows = parallel.table(every_seed, folds, of_each, refit=settings.refit)
     of_images = rows._replace(fold=views.fold_of_images(rows.fold, chosen))
     plan = program.plan(job, of_images, samples, settings.over_folds, settings.chunk)
     folder = workdir / "checkpoints"
     trained = loop.train_all(of_images, samples, job, plan, folder=folder, save_seconds=settings.save_seconds)
-    outcome = report.gather(views.of_clips(trained.curves, chosen), rows, split, dataset, subject, names, seeds)
+    curves = parallel.averaged(views.of_clips(trained.curves, chosen), settings.together, len(split.names))
+    ensembles = parallel.table(seeds, folds, chosen_on, refit=settings.refit)
+    outcome = report.gather(curves, ensembles, split, dataset, subject, names, seeds)
     clips = report.shown(outcome, config.report.gallery)
     asked = report.explained(outcome, clips)
     seen = prepared._replace(x=views.first_tested(prepared.x, chosen))
@@ -89,6 +93,7 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
                 *dataset.notes(),
                 *told,
                 *chosen.told,
+                *([f"Every prediction is the mean of {settings.together} networks."] if settings.together > 1 else []),
                 *(report.stopped(rows, row, epoch, split) for row, epoch in trained.stopped.items()),
                 *loso.remarks(split, dataset.clips, dataset.classes),
             ],

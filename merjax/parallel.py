@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Int, Key, PyTree
 
-from merjax.types import Fold, Host, InputError, Rows, pick
+from merjax.types import Curves, Fold, Host, InputError, Rows, pick
 
 WITHIN = {"steps": "map", "map": "map", "vmap": "vmap", "shard_map": "map", "shard_vmap": "vmap"}  # on one device
 STRATEGIES = ("auto", *WITHIN)
@@ -103,6 +103,19 @@ def table(seeds: tuple[int, ...], folds: Fold, inner: Sequence[Fold] = (), *, re
     seed, is_inner = (np.repeat([block[i] for block in blocks], count) for i in (0, 1))
     stacked = jax.tree.map(lambda *a: np.concatenate(a), *(widened(one) for _, _, one in blocks))
     return Rows(seed.astype(np.int32), is_inner.astype(bool), stacked)
+
+
+def averaged(curves: Curves, members: int, folds: int) -> Curves:
+    """Curves of ensembles: the mean over the members of each, epoch by epoch.
+
+    Args:
+        curves: of all rows of a table, [epochs, r, ...].
+        members: seeds of an ensemble, which follow one another in the table.
+        folds: rows of a seed.
+    """
+    return Curves(
+        *(a.reshape(len(a), -1, members, folds, *a.shape[2:]).mean(2).reshape(len(a), -1, *a.shape[2:]) for a in curves)
+    )
 
 
 def part(rows: Rows, first: int, chunk: int) -> Rows:

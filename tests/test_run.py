@@ -141,6 +141,18 @@ def test_a_finished_run_is_not_trained_again_and_another_config_is_refused(tmp_p
         main.run(settings(**{"train.lr": 0.1}), tmp_path)
 
 
+def test_networks_that_vote_give_the_mean_of_their_probabilities(tmp_path):
+    alone = main.run(settings(seeds=4), tmp_path / "alone")
+    pairs = main.run(settings(seeds=2, **{"train.together": 2}), tmp_path / "pairs")
+    assert (alone["seeds"], pairs["seeds"]) == ([0, 1, 2, 3], [0, 2])
+    assert "Every prediction is the mean of 2 networks." in pairs["notes"]
+    four, two = (
+        np.array([[float(row[name]) for name in alone["classes"]] for row in rows(tmp_path / name / "predictions.csv")])
+        for name in ("alone", "pairs")
+    )
+    np.testing.assert_allclose(two, four.reshape(2, 2, -1, 3).mean(1).reshape(-1, 3), rtol=1e-5)
+
+
 def test_a_workdir_that_is_a_file_is_refused_and_one_with_nothing_saved_is_begun_anew(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="file can't be made a folder: "):
