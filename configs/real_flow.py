@@ -20,8 +20,7 @@ TWO_STREAMS = ("two_phases",)
 NETWORKS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {  # the inputs that a network takes, and its recipe
     "linear": (ONE_STREAM + TWO_STREAMS, {"train.epochs": 30}),
     "plain": (TWO_STREAMS, {"train.epochs": 30}),
-    "ststnet": (ONE_STREAM, {"train.epochs": 30}),
-    "off_apexnet": (ONE_STREAM, {"train.epochs": 10, "train.lr": 1e-3}),
+    "off_apexnet": (ONE_STREAM + TWO_STREAMS, {"train.epochs": 10, "train.lr": 1e-3}),
     "fmanet": (
         TWO_STREAMS,
         {
@@ -33,6 +32,7 @@ NETWORKS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {  # the inputs th
             "model.fmanet.grid": 3,
         },
     ),
+    "ststnet": (ONE_STREAM, {"train.epochs": 20}),
 }
 
 

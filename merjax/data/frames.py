@@ -246,5 +246,5 @@ def _jpeg_header(content: bytes) -> tuple[int, int, bool]:
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a start of frame, not a table
             height, width = struct.unpack_from(">HH", content, at + 5)
         if marker == 0xDA:  # the picture follows; within it the end marker can't occur
-            return height, width, content.find(b"\xff\xd9", at + 2 + length) >= 0
+            return height, width, content.rfind(b"\xff\xd9", at + 2 + length) >= 0
         at += 2 + length

@@ -9,7 +9,7 @@ from merjax.models.layers import Conv, Dropout, average_to, max_pool
 
 
 class OFFApexNet(nn.Module):
-    """Two shallow streams over u and v, concatenated, three linear layers: 2,664,475 parameters for 3 classes.
+    """Shallow streams over u and v, concatenated, three linear layers: 2,664,475 parameters for 3 classes and one flow.
 
     | layer | output at 28 x 28 |
     | --- | --- |
@@ -19,9 +19,11 @@ class OFFApexNet(nn.Module):
     | dense with relu, dropout; twice | b, 1024 |
     | dense | b, classes |
 
-    The input is one flow stream; only its first two channels, u and v, are read.
+    Only the first two channels of a flow, u and v, are read. Of several flows each has its own u and v, and all stand
+    side by side.
 
-    Source: a third party's PyTorch code (methods 10); STATED there, the dropout after both hidden layers included.
+    Source: a third party's PyTorch code (methods 10); STATED there, the dropout after both hidden layers included. More
+        than one flow is OUR CHOICE.
 
     Attributes:
         classes: number of classes.
@@ -40,23 +42,31 @@ class OFFApexNet(nn.Module):
     dropout: float = 0.5
 
     @property
-    def streams(self) -> int:
-        """Streams that the input must have."""
-        return 1
+    def streams(self) -> int | None:
+        """Any number of flows fits."""
+        return None
 
     @nn.compact
     def __call__(self, x: Float[Array, "b p h w c"], *, train: bool) -> Float[Array, "b {self.classes}"]:
-        """Logits of a batch; the stream is (u, v, ...)."""
-        flow = average_to(x[:, 0, ..., :2], self.side)
-        streams = []
-        for name, component in (("u", flow[..., :1]), ("v", flow[..., 1:])):
-            y = component
+        """Logits of a batch; every stream is (u, v, ...)."""
+
+        def stream(y: Float[Array, "b h w 1"], name: str) -> Float[Array, "b n"]:
             for i, filters in enumerate(self.filters, 1):
                 y = Conv(filters, 5, bias=True)(y)
                 y = nn.relu(y) if self.relu else y
                 y = max_pool(keep(self, y, name) if i == len(self.filters) else y, 2, 2, 0)
-            streams.append(y.reshape(len(y), -1))
-        y = jnp.concatenate(streams, axis=-1)
+            return y.reshape(len(y), -1)
+
+        flows = [average_to(x[:, i, ..., :2], self.side) for i in range(x.shape[1])]
+        numbers = [""] if len(flows) == 1 else [f"_{i + 1}" for i in range(len(flows))]
+        y = jnp.concatenate(
+            [
+                stream(flow[..., channel, None], component + number)
+                for flow, number in zip(flows, numbers, strict=True)
+                for channel, component in enumerate("uv")
+            ],
+            axis=-1,
+        )
         for _ in range(2):
             y = Dropout(self.dropout)(nn.relu(nn.Dense(self.hidden)(y)), train=train)
         return nn.Dense(self.classes)(y)

@@ -96,7 +96,7 @@ def test_keeping_a_map_changes_nothing_and_one_that_is_given_stands_in_its_place
 def test_every_stream_of_every_network_has_a_map(name):
     variables, x, cams, _ = asked(name)
     assert set(variables) <= {"params", "batch_stats"}  # nothing is kept unasked
-    streams = {"off_apexnet": ["u", "v"], "linear": ["input_1", "input_2"]}
+    streams = {"off_apexnet": ["u", "v"], "linear": ["input_1", "input_2"], "plain": ["stream_1"]}
     assert list(cams) == streams.get(name, [f"stream_{i + 1}" for i in range(x.shape[1])])
     for m in cams.values():
         assert m.shape[:2] == (2, 3)

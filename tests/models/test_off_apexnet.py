@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from every_network import check_folds, check_sizes, count, start, untrained
 
+from merjax.models.inside import LAST
 from merjax.models.off_apexnet import OFFApexNet
 
 
@@ -45,6 +46,16 @@ def test_a_stream_is_convolution_and_maximum_twice(rng):
         )
         y = y.reshape(side // 2, 2, side // 2, 2, -1).max((1, 3))
     np.testing.assert_allclose(net.apply({"params": params}, jnp.asarray(x), train=False)[0], y[0, 0], atol=1e-4)
+
+
+def test_each_of_two_flows_has_streams_of_its_own(rng):
+    net = OFFApexNet(classes=3, hidden=8)
+    x = jnp.asarray(rng.normal(size=(2, 2, 28, 28, 3)).astype(np.float32))
+    variables = start(net, x)
+    _, kept = net.apply(variables, x, train=False, mutable=[LAST])
+    assert list(kept[LAST]) == ["u_1", "v_1", "u_2", "v_2"]
+    _, after = net.apply(variables, x.at[:, 1, ..., 0].add(1.0), train=False, mutable=[LAST])
+    assert [bool((kept[LAST][name] == after[LAST][name]).all()) for name in kept[LAST]] == [True, True, False, True]
 
 
 def test_it_reads_u_and_v_alone_and_averages_large_flow(x):
