@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -195,7 +196,8 @@ def prepare(dataset: Dataset, recipe: Recipe) -> Samples:
             return maker(dataset.load(annotation))
 
     made: list[np.ndarray] = []
-    pool = ThreadPoolExecutor(workers)
+    pool, threads = ThreadPoolExecutor(workers), cv2.getNumThreads()
+    cv2.setNumThreads(1)  # clips go side by side; threads within each would wait for one another
     try:
         inputs = pool.map(one, enumerate(dataset.clips))
         for clip, x in zip(
@@ -210,5 +212,6 @@ def prepare(dataset: Dataset, recipe: Recipe) -> Samples:
             made.append(x)
     finally:
         pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(threads)
     label = np.array([clip.label for clip in dataset.clips], np.int32)
     return Samples(jnp.asarray(np.stack(made)), jnp.asarray(label), jnp.asarray(subjects_of(dataset)[0]))

@@ -129,7 +129,7 @@ def faces(descriptions: Sequence[Description]) -> UInt8[np.ndarray, "rows column
             onset = frames.image(record.frames[record.onset_idx])
         except InputError:
             return None
-        return crop.warp(onset[None], loader.find(onset, record)[0], SIDE)[0]
+        return crop.warp(onset, loader.find(onset, record)[0], SIDE)
 
     records = [record for description in descriptions for record in usable(description)]
     with ThreadPoolExecutor(WORKERS) as pool:

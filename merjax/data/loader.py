@@ -6,7 +6,6 @@ What was found of a clip, its face and its apex, is kept in memory for the next 
 import struct
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -154,19 +153,21 @@ def face(path: str, region: faces.Region, size: int, content: bytes | None = Non
     """
     shrink = max(k for k in REDUCED if k == 1 or min(region.width, region.height) >= SPARE * k * size)
     if shrink == 1 or not path.lower().endswith((".jpg", ".jpeg")):
-        return faces.warp(frames.image(path, content)[None], region, size)[0]
+        return faces.warp(frames.image(path, content), region, size)
     try:
-        content = Path(path).read_bytes() if content is None else content
+        if content is None:
+            with open(path, "rb", buffering=0) as file:
+                content = file.read()
         height, width, complete = frames._header(content)
     except (OSError, struct.error, IndexError):
         complete = False
     if content is None or not complete or not 0 < height * width <= frames.MAX_PIXELS:
-        return faces.warp(frames.image(path, content)[None], region, size)[0]  # which says what is wrong
+        return faces.warp(frames.image(path, content), region, size)  # which says what is wrong
     image = cv2.imdecode(np.frombuffer(content, np.uint8), REDUCED[shrink])
     if image is None:
         raise InputError(f"frame {path} can't be read: it is damaged.")
     small = scaled(region, 1 / shrink, 1 / shrink)  # exactly, though an odd size is rounded up
-    return cv2.cvtColor(faces.warp(image[None], small, size)[0], cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(faces.warp(image, small, size), cv2.COLOR_BGR2RGB)
 
 
 def scaled(region: faces.Region, across: float, down: float) -> faces.Region:

@@ -108,7 +108,7 @@ def test_a_face_decoded_small_is_that_of_the_whole_frame(tmp_path, width, angle)
     path = str(tmp_path / "1.jpg")
     cv2.imwrite(path, smooth, [cv2.IMWRITE_JPEG_QUALITY, 98])
     region = crop.Region(200.0, 150.0, width, width, angle)
-    whole = crop.warp(frames.image(path)[None], region, 32)[0].astype(int)
+    whole = crop.warp(frames.image(path), region, 32).astype(int)
     difference = np.abs(face(path, region, 32).astype(int) - whole)
     assert difference.mean() < 1.5
     assert difference.max() < 12

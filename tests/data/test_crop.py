@@ -82,8 +82,8 @@ def test_rotation_and_crop_are_of_the_same_picture():
     points = points_of(eyes)
     expected = crop.crop(straight[None], size=SIZE, landmarks=moved(points, upright)).frames[0].astype(float)
     region = crop.landmark_region(moved(points, matrix))
-    right = crop.warp(turned[None], region, SIZE)[0]
-    faulty = crop.warp(turned[None], region._replace(angle=0.0), SIZE)[0]
+    right = crop.warp(turned, region, SIZE)
+    faulty = crop.warp(turned, region._replace(angle=0.0), SIZE)
     assert np.abs(right - expected).mean() < 4
     assert np.abs(faulty - expected).mean() > 15
 
@@ -123,7 +123,7 @@ def test_every_frame_is_cut_like_the_onset():
     onset, _ = place(picture, 10, 0.9, 270, 195)
     later, _ = place(picture, -10, 0.7, 240, 215)  # a detector would see another box and angle
     found = crop.crop(np.stack([onset, later]), size=SIZE, find="haar")
-    np.testing.assert_array_equal(found.frames[1], crop.warp(later[None], found.region, SIZE)[0])
+    np.testing.assert_array_equal(found.frames[1], crop.warp(later, found.region, SIZE))
     assert crop.crop(later[None], size=SIZE, find="haar").region != found.region
 
 
@@ -163,7 +163,7 @@ def test_a_strong_reduction_does_not_alias(degrees):
     stripes = np.zeros((1, 512, 512, 3), np.uint8)
     stripes[:, :, ::2] = 255
     region = crop.Region(255.5, 255.5, 330.0, 330.0, math.radians(degrees))
-    assert crop.warp(stripes, region, 41).std() < 4
+    assert crop.warp(stripes[0], region, 41).std() < 4
     one_step = cv2.warpAffine(
         stripes[0], np.array([[8.05, 0, 90], [0, 8.05, 90]]), (41, 41), flags=cv2.WARP_INVERSE_MAP
     )

@@ -27,7 +27,7 @@ def maps(net, variables, x):
 
 def count(net, side):
     """Number of parameters for images of a side."""
-    x = jax.ShapeDtypeStruct((1, net.streams, side, side, 3), jnp.float32)
+    x = jax.ShapeDtypeStruct((1, net.streams or 1, side, side, 3), jnp.float32)
     variables = jax.eval_shape(lambda x: net.init(jax.random.key(0), x, train=False), x)
     return sum(p.size for p in jax.tree.leaves(variables["params"]))
 
@@ -49,7 +49,7 @@ def untrained(net, x, change=lambda name, leaf: leaf):
 def check_sizes(net, *sides):
     """Traces training and testing with images of every side."""
     for side in sides:
-        x = jax.ShapeDtypeStruct((2, net.streams, side, side, 3), jnp.float32)
+        x = jax.ShapeDtypeStruct((2, net.streams or 1, side, side, 3), jnp.float32)
 
         def run(x):
             tested, variables = net.init_with_output(jax.random.key(0), x, train=False)
