@@ -343,3 +343,14 @@ def test_names_of_optimisers_schedules_and_decays():
     with pytest.raises(InputError, match=r"train\.decay is 'bias'; it can be all, kernels"):
         make(name="adam", schedule="constant", decay="bias")
     assert isinstance(make(name="adam", schedule="cosine"), optax.GradientTransformation)
+
+
+def test_the_search_for_numbers_that_are_not_finite_stands_in_the_program_once():
+    """Not once for every array of the state, which made programs grow with the square of their number."""
+    net = MODELS["plain"](classes=3, width=4)
+    key, fold, samples = fold_of("small")
+    state = train.init(key, fold, samples, net=net, tx=recipe(net)["tx"])
+    end = jax.jit(partial(train.finish, net=net, mirror=None)).lower(state, state, jnp.ones((2, 2)), fold, samples)
+    arrays = len(jax.tree.leaves(state))
+    found = end.compile().as_text().count("pred[] and(")
+    assert arrays - 1 <= found < 3 * arrays
