@@ -18,6 +18,7 @@
                           --distributed=HOST:PORT,COUNT,NUMBER with the address of process 0: see docs/scaling.md
 --out=FILE                inputs: the picture, by default inputs.svg; build and sweep: the folder to write in; compare:
                           the tables as .csv, .md, .tex or .html, see docs/compare.md
+--together                compare: beside the runs, the mean of their probabilities as one more
 --published               compare: beside the runs, published scores of the same protocol, with source and epoch rule
 --only=TEXT               sweep: only points whose name contains it, such as model=vgg19
 --beam=RUNNER             build: as an Apache Beam pipeline, such as DirectRunner
@@ -217,6 +218,7 @@ def compare(argv: list[str]) -> None:
     known = flags.FlagValues()
     flags.DEFINE_string("out", "", "the file to write", flag_values=known)
     flags.DEFINE_bool("published", False, "show published scores too", flag_values=known)
+    flags.DEFINE_bool("together", False, "show the mean of the runs' probabilities too", flag_values=known)
     flags.DEFINE_bool("debug", False, "show the traceback of an error", flag_values=known)
     words = words_of(known, argv)
     if not words:
@@ -225,6 +227,8 @@ def compare(argv: list[str]) -> None:
     published = beside(runs) if known.published else Beside()
     if known.out:
         compare_tables.check_name(Path(known.out), runs, published)
+    if known.together:
+        runs += (finished.together(runs, "together"),)
     comparison = comparing.compare(runs)
     print(compare_tables.told(comparison, published))
     if known.out:

@@ -21,6 +21,7 @@ class Run(NamedTuple):
     protocol: dict  # of its config
     clips: dict[str, tuple[str, str, str]]  # sample_id -> database, subject, class
     prediction: dict[int, dict[str, str]]  # seed -> sample_id -> class
+    probability: dict[int, dict[str, tuple[float, ...]]]  # seed -> sample_id -> of every class
 
     @property
     def words(self) -> str:
@@ -64,8 +65,39 @@ def read_run(folder: Path, name: str) -> Run:
             raise InputError(f"{folder / 'scores.json'} has no field '{field}'; train the run with this merjax")
     if "protocol" not in config:
         raise InputError(f"{folder / 'config.json'} has no field 'protocol'; train the run with this merjax")
-    clips, prediction = _predictions(folder / "predictions.csv", scores["classes"])
-    return Run(name, scores, config["protocol"], clips, prediction)
+    return Run(name, scores, config["protocol"], *_predictions(folder / "predictions.csv", scores["classes"]))
+
+
+def together(runs: Sequence[Run], name: str) -> Run:
+    """The run whose probabilities are the mean of those of several runs, seed by seed in their order.
+
+    Raises:
+        InputError: runs of other clips, classes, protocols, numbers of seeds, or epochs chosen otherwise.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for what, one, other in (
+            ("clips", first.clips, run.clips),
+            ("classes", first.scores["classes"], run.scores["classes"]),
+            ("protocol", first.protocol, run.protocol),
+            ("rule for the epoch", first.scores["select"], run.scores["select"]),
+            ("number of seeds", len(first.prediction), len(run.prediction)),
+        ):
+            if one != other:
+                raise InputError(f"{first.name} and {run.name} differ in their {what}; only like runs are averaged")
+    classes = first.scores["classes"]
+    probability = {
+        seed: {
+            clip: tuple(sum(parts) / len(runs) for parts in zip(*(mine[clip] for mine in answers), strict=True))
+            for clip in first.clips
+        }
+        for seed, *answers in zip(first.probability, *(run.probability.values() for run in runs), strict=True)
+    }
+    prediction = {
+        seed: {clip: classes[p.index(max(p))] for clip, p in mine.items()} for seed, mine in probability.items()
+    }
+    scores = first.scores | {"selections": {}}  # what is known of the runs alone is not known of all of them
+    return first._replace(name=name, scores=scores, prediction=prediction, probability=probability)
 
 
 def _json(path: Path) -> dict:
@@ -80,14 +112,15 @@ def _json(path: Path) -> dict:
 
 def _predictions(
     path: Path, classes: Sequence[str]
-) -> tuple[dict[str, tuple[str, str, str]], dict[int, dict[str, str]]]:
-    """The clips and predictions of predictions.csv, each clip once for each seed."""
+) -> tuple[dict[str, tuple[str, str, str]], dict[int, dict[str, str]], dict[int, dict[str, tuple[float, ...]]]]:
+    """The clips, predictions and probabilities of predictions.csv, each clip once for each seed."""
     clips: dict[str, tuple[str, str, str]] = {}
     prediction: dict[int, dict[str, str]] = {}
+    probability: dict[int, dict[str, tuple[float, ...]]] = {}
     try:
         with path.open(newline="") as file:
             table = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
+            missing = [name for name in (*COLUMNS, *classes) if name not in (table.fieldnames or ())]
             rows = [] if missing else list(table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} can't be read as a table: {error}") from error
@@ -106,7 +139,11 @@ def _predictions(
         if clip in mine or clips.setdefault(clip, (database, subject, label)) != (database, subject, label):
             raise InputError(f"{path}, row {number}: {clip} stands there twice; every seed should test it once")
         mine[clip] = answer
+        try:
+            probability.setdefault(int(seed), {})[clip] = tuple(float(row[name]) for name in classes)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}, row {number}: the probabilities of {clip} should be numbers") from error
     for seed_number, mine in prediction.items():
         if len(mine) < len(clips):
             raise InputError(f"{path}: seed {seed_number} lacks {len(clips) - len(mine)} clips that another seed tests")
-    return clips, dict(sorted(prediction.items()))
+    return clips, dict(sorted(prediction.items())), dict(sorted(probability.items()))

@@ -19,7 +19,7 @@ from test_page import Outline
 from merjax import cli, metrics
 from merjax.report import compare_tables
 from merjax.report.compare import by_subject, compare, difference
-from merjax.report.finished import read_runs
+from merjax.report.finished import read_runs, together
 from merjax.report.published import Beside
 from merjax.report.scores import SCORES
 from merjax.report.tables import Table, latex, markdown, text
@@ -341,3 +341,19 @@ def test_unlike_runs_are_told_and_not_ranked(tmp_path, rng):
     assert tables["Scores"].caption.endswith(protocols)
     assert [row[0] for row in tables["Scores"].rows] == ["a", "b"]
     assert {row[-1] for row in tables["Differences"].rows} == {"no: protocol differ"}
+
+
+def test_runs_together_answer_by_the_mean_of_their_probabilities(folders, clips, capsys):
+    good, fair, poor = read_runs(folders)
+    both = together((good, fair), "both")
+    for seed in (0, 1):
+        for clip in good.clips:
+            mean = np.mean([run.probability[seed][clip] for run in (good, fair)], axis=0)
+            np.testing.assert_allclose(both.probability[seed][clip], mean)
+            assert both.prediction[seed][clip] == CLASSES[int(mean.argmax())]
+    assert both.prediction != good.prediction
+    with pytest.raises(InputError, match="good and poor differ in their number of seeds; only like runs"):
+        together((good, poor), "both")
+    cli.compare(["compare", *map(str, folders[:2]), "--together"])
+    told = capsys.readouterr().out
+    assert "good minus together" in told
