@@ -1,0 +1,107 @@
+"""Which points of the grid on real flow, and which pairs of them, do best on subjects held out inside the folds.
+
+    python benchmarks/inner_choice.py FOLDER [--every=5] [--seeds=3]
+
+For every fifth fold and each seed, a fifth of the fold's training subjects is held out (`inner.inner`, the same for all
+points), every point of the grid of configs/real_flow.py trains on the rest, and the held-out subjects are scored at the
+last epoch, pooled. The subject that a fold tests is never scored here. Prints UF1 of every point, mean over seeds, and
+of the best pairs, whose probabilities are averaged seed by seed: what docs/results.md chooses by.
+"""
+
+import argparse
+import itertools
+import os
+import runpy
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from merjax import loso, main, metrics, parallel, program, sweep
+from merjax.config import recipe
+from merjax.inner import inner
+from merjax.prepare import prepare, subjects_of
+from merjax.types import Rows
+
+CONFIG = Path(__file__).parents[1] / "configs" / "real_flow.py"
+SHOWN = 8
+
+
+class Answers(NamedTuple):
+    """What one point of the grid says of the clips held out."""
+
+    probability: Float[np.ndarray, "s f e k"]  # by seed and fold
+    label: Int[np.ndarray, "f e"]
+    held: Bool[np.ndarray, "f e"]
+
+
+def answers(c: ConfigDict, every: int, seeds: int) -> Answers:
+    """Trains the inner rows of some folds."""
+    dataset = main.read(c)
+    subject, names = subjects_of(dataset)
+    label = np.array([clip.label for clip in dataset.clips])
+    folds = jax.tree.map(lambda a: a[::every], loso.split(dataset.clips, subject, names, "loso").folds)
+    held_out = inner(folds, label, subject, share=c.train.inner_share, seed=0)
+    rows = parallel.table(tuple(range(seeds)), folds, [held_out] * seeds, refit=False)
+    samples = prepare(dataset, recipe(c))
+    steps = -(-int(rows.fold.train_mask.sum(1).max()) // c.train.batch)
+    job, _ = main.make_job(c, len(dataset.classes), samples.x.shape[1:], steps)
+    shape = (seeds, len(folds.subject))
+    tested = rows.fold.test[: shape[1]]
+    held = rows.fold.test_mask[: shape[1]] & (subject[tested] != folds.subject[:, None])
+    return Answers(last(rows, samples, job).reshape(*shape, *tested.shape[1:], -1), label[tested], held)
+
+
+def last(rows: Rows, samples, job: program.Job) -> np.ndarray:
+    """Probabilities of the last epoch of every row."""
+    mesh = parallel.fold_mesh("shard_map")
+    count = len(rows.seed)
+    padded = parallel.part(rows, 0, -(-count // mesh.size) * mesh.size)
+    run = program.Program(job, "shard_map", mesh, padded, parallel.place(samples, mesh, split=False))
+    keys, folds = parallel.place_rows(padded, mesh)
+    states = run.begin(keys, folds)
+    for _ in range(job.epochs):
+        states, curves = run.epoch(keys, states, folds, run.samples)
+    return parallel.fetch(curves.probability)[:count]
+
+
+def uf1(one: Answers, probability: np.ndarray) -> float:
+    """Pooled over the folds, mean over the seeds."""
+    found = [metrics.confusion(one.label[one.held], p[one.held].argmax(-1), p.shape[-1]) for p in probability]
+    return float(np.mean([metrics.uf1(counts) for counts in found]))
+
+
+def run() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
+    given = parser.parse_args()
+    config = runpy.run_path(str(CONFIG))["get_config"]()
+    config.data.root = str(given.folder)
+    points = sweep.points(config.lock(), sweep.load(CONFIG))
+    found: dict[str, Answers] = {}
+    for point in tqdm(points, unit="point", file=sys.stderr):
+        name = f"`{point.config.model.name}`, `{point.config.input.name}`"
+        found[name] = answers(point.config, given.every, given.seeds)
+        jax.clear_caches()
+    print("| network, input | UF1 of subjects held out inside the folds |\n| --- | --- |")
+    for name, one in sorted(found.items(), key=lambda item: -uf1(item[1], item[1].probability)):
+        print(f"| {name} | {uf1(one, one.probability):.3f} |")
+    pairs = {
+        f"{first}; {second}": uf1(found[first], (found[first].probability + found[second].probability) / 2)
+        for first, second in itertools.combinations(found, 2)
+    }
+    print("\n| the mean of two | UF1 of subjects held out inside the folds |\n| --- | --- |")
+    for name, score in sorted(pairs.items(), key=lambda item: -item[1])[:SHOWN]:
+        print(f"| {name} | {score:.3f} |")
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    run()
