@@ -1,11 +1,11 @@
-"""Which points of the grid on real flow, and which pairs of them, do best on subjects held out inside the folds.
+"""Which points of the grid on real flow, and which means of two or three, do best inside the folds.
 
     python benchmarks/inner_choice.py FOLDER [--every=5] [--seeds=3]
 
 For every fifth fold and each seed, a fifth of the fold's training subjects is held out (`inner.inner`, the same for all
 points), every point of the grid of configs/real_flow.py trains on the rest, and the held-out subjects are scored at the
 last epoch, pooled. The subject that a fold tests is never scored here. Prints UF1 of every point, mean over seeds, and
-of the best pairs, whose probabilities are averaged seed by seed: what docs/results.md chooses by.
+of the best means of two and of three points, probabilities averaged seed by seed: what docs/results.md chooses by.
 """
 
 import argparse
@@ -93,13 +93,14 @@ def run() -> None:
     print("| network, input | UF1 of subjects held out inside the folds |\n| --- | --- |")
     for name, one in sorted(found.items(), key=lambda item: -uf1(item[1], item[1].probability)):
         print(f"| {name} | {uf1(one, one.probability):.3f} |")
-    pairs = {
-        f"{first}; {second}": uf1(found[first], (found[first].probability + found[second].probability) / 2)
-        for first, second in itertools.combinations(found, 2)
-    }
-    print("\n| the mean of two | UF1 of subjects held out inside the folds |\n| --- | --- |")
-    for name, score in sorted(pairs.items(), key=lambda item: -item[1])[:SHOWN]:
-        print(f"| {name} | {score:.3f} |")
+    for count, word in ((2, "two"), (3, "three")):
+        means = {
+            "; ".join(names): uf1(found[names[0]], np.mean([found[name].probability for name in names], axis=0))
+            for names in itertools.combinations(found, count)
+        }
+        print(f"\n| the mean of {word} | UF1 of subjects held out inside the folds |\n| --- | --- |")
+        for name, score in sorted(means.items(), key=lambda item: -item[1])[:SHOWN]:
+            print(f"| {name} | {score:.3f} |")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Source: none; OUR CHOICE throughout. Input as FMANet's, averaged to 14 x 14 cell
     30 epochs.
 Command: python run.py --config=configs/linear_megc2019.py --config.data.root=FOLDER
 Cost: 28 s for 278 clips, 52 folds and 3 seeds on two CPU cores.
-Score: measured here, see the README; no published score is of this protocol and input.
+Score: measured here, see docs/results.md; no published score is of this protocol and input.
 """
 
 from ml_collections import ConfigDict
