@@ -33,11 +33,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from merjax import loso, losses, optim, parallel, train
 from merjax.models import MODELS
+from merjax.recipes import FMANET_28
 from merjax.types import Fold, Samples
 
 CORES = len(os.sched_getaffinity(0))
 TURNS, FOLDS_A_CORE, LR = 5, 2, 1e-3
-SMALL = {"width": 16, "blocks": (1, 1, 1), "stem": "small", "norm": "group", "grid": 3}  # configs/fmanet_megc2019.py
 
 
 class Case(NamedTuple):
@@ -54,7 +54,9 @@ class Case(NamedTuple):
 CASES = {
     "ststnet": Case(MODELS["ststnet"](classes=3), partial(torch_nets.STSTNet, 3), 28, 256, 278, 8),
     "learnet": Case(MODELS["learnet"](classes=5), partial(torch_nets.LEARNet, 5), 112, 32, 64, 4),
-    "fmanet": Case(MODELS["fmanet"](classes=3, **SMALL), partial(torch_nets.FMANet, 3, SMALL["width"]), 28, 64, 278, 4),
+    "fmanet": Case(
+        MODELS["fmanet"](classes=3, **FMANET_28), partial(torch_nets.FMANet, 3, FMANET_28["width"]), 28, 64, 278, 4
+    ),
     "resnet18": Case(
         MODELS["resnet18"](classes=5), partial(torchvision.models.resnet18, num_classes=5), 224, 16, 32, 1
     ),

@@ -9,10 +9,11 @@ of the best means of two and of three points, probabilities averaged seed by see
 """
 
 import argparse
+import contextlib
 import itertools
 import os
-import runpy
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,15 +21,15 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from ml_collections import ConfigDict
+from real_flow import grid, named
 from tqdm import tqdm
 
-from merjax import loso, main, metrics, parallel, program, sweep
+from merjax import loop, loso, main, metrics, parallel, program
 from merjax.config import recipe
 from merjax.inner import inner
 from merjax.prepare import prepare, subjects_of
-from merjax.types import Rows
+from merjax.types import Rows, Samples
 
-CONFIG = Path(__file__).parents[1] / "configs" / "real_flow.py"
 SHOWN = 8
 
 
@@ -57,17 +58,11 @@ def answers(c: ConfigDict, every: int, seeds: int) -> Answers:
     return Answers(last(rows, samples, job).reshape(*shape, *tested.shape[1:], -1), label[tested], held)
 
 
-def last(rows: Rows, samples, job: program.Job) -> np.ndarray:
+def last(rows: Rows, samples: Samples, job: program.Job) -> Float[np.ndarray, "r e k"]:
     """Probabilities of the last epoch of every row."""
-    mesh = parallel.fold_mesh("shard_map")
-    count = len(rows.seed)
-    padded = parallel.part(rows, 0, -(-count // mesh.size) * mesh.size)
-    run = program.Program(job, "shard_map", mesh, padded, parallel.place(samples, mesh, split=False))
-    keys, folds = parallel.place_rows(padded, mesh)
-    states = run.begin(keys, folds)
-    for _ in range(job.epochs):
-        states, curves = run.epoch(keys, states, folds, run.samples)
-    return parallel.fetch(curves.probability)[:count]
+    plan = program.plan(job, rows, samples, "auto", 0)
+    with tempfile.TemporaryDirectory() as folder:
+        return loop.train_all(rows, samples, job, plan, folder=Path(folder), save_seconds=1e9).curves.probability[-1]
 
 
 def uf1(one: Answers, probability: np.ndarray) -> float:
@@ -82,14 +77,11 @@ def run() -> None:
     parser.add_argument("--every", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     given = parser.parse_args()
-    config = runpy.run_path(str(CONFIG))["get_config"]()
-    config.data.root = str(given.folder)
-    points = sweep.points(config.lock(), sweep.load(CONFIG))
     found: dict[str, Answers] = {}
-    for point in tqdm(points, unit="point", file=sys.stderr):
-        name = f"`{point.config.model.name}`, `{point.config.input.name}`"
-        found[name] = answers(point.config, given.every, given.seeds)
-        jax.clear_caches()
+    with contextlib.redirect_stdout(sys.stderr):  # what is printed is the tables
+        for point in tqdm(grid(given.folder), unit="point"):
+            found[named(point.config)] = answers(point.config, given.every, given.seeds)
+            jax.clear_caches()
     print("| network, input | UF1 of subjects held out inside the folds |\n| --- | --- |")
     for name, one in sorted(found.items(), key=lambda item: -uf1(item[1], item[1].probability)):
         print(f"| {name} | {uf1(one, one.probability):.3f} |")

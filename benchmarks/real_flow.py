@@ -14,18 +14,19 @@ One more run is the mean of the probabilities of three, which were chosen on sub
 import argparse
 import contextlib
 import os
-import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from experiments import load
+from ml_collections import ConfigDict
 
 from merjax import metrics, sweep
 from merjax.report.compare import Estimate, compare
+from merjax.report.compare_tables import chance, estimated
 from merjax.report.finished import Run, read_run, together
 
-CONFIG = Path(__file__).parents[1] / "configs" / "real_flow.py"
 FLOOR = ("linear", "two_phases")
 RISE = "onset_apex"
 CHOSEN = (("linear", "onset_apex"), ("off_apexnet", "cof"), ("off_apexnet", "mm_cof"))  # by benchmarks/inner_choice.py
@@ -36,9 +37,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    config = runpy.run_path(str(CONFIG))["get_config"]()
-    config.data.root = str(given.folder)
-    points = sweep.points(config.lock(), sweep.load(CONFIG))
+    points = grid(given.folder)
     with contextlib.redirect_stdout(sys.stderr):  # what is printed is the tables
         sweep.sweep(points, given.out, "Inputs by networks on real flow", debug=True)
     runs = {
@@ -56,8 +55,16 @@ def main() -> None:
         print(f"\n{title}\n\n" + "\n".join(table))
 
 
-def named(config) -> str:
-    """A run in a table."""
+def grid(folder: Path) -> list[sweep.Point]:
+    """All points of configs/real_flow.py, on the flow images of a folder."""
+    module = load("real_flow")
+    config = module.get_config()
+    config.data.root = str(folder)
+    return sweep.points(config.lock(), module.get_grid())
+
+
+def named(config: ConfigDict) -> str:
+    """A point in a table."""
     return f"`{config.model.name}`, `{config.input.name}`"
 
 
@@ -73,9 +80,9 @@ def scores(runs: Sequence[Run]) -> list[str]:
         seeds = sorted(of_seed(run, answers) for answers in run.prediction.values())
         test = run.scores["selections"].get("test")
         cells = [
-            *(run.name, told(mine.whole.uf1), told(mine.whole.uar), f"{seeds[0]:.3f} to {seeds[-1]:.3f}"),
+            *(run.name, estimated(mine.whole.uf1), estimated(mine.whole.uar), f"{seeds[0]:.3f} to {seeds[-1]:.3f}"),
             *(f"{part.uf1.value:.3f}" for part in mine.databases.values()),
-            told(Estimate(test["uf1"], *test["uf1_interval"])) if test else "",
+            estimated(Estimate(test["uf1"], *test["uf1_interval"])) if test else "",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -98,18 +105,8 @@ def differences(pairs: Sequence[tuple[Run, Run]]) -> list[str]:
     lines = ["| minus | difference in UF1 | p | p, Holm |", "| --- | --- | --- | --- |"]
     for one, holm in zip(found, corrected, strict=True):
         names = f"{one.first.name} minus {one.second.name}"
-        lines.append(f"| {names} | {told(one.estimate, '+')} | {chance(one.p)} | {chance(holm)} |")
+        lines.append(f"| {names} | {estimated(one.estimate, '+')} | {chance(one.p)} | {chance(holm)} |")
     return lines
-
-
-def chance(p: float) -> str:
-    """A p in a table."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def told(one: Estimate, sign: str = "") -> str:
-    """A score or a difference with its interval."""
-    return f"{one.value:{sign}.3f} [{one.low:{sign}.3f}, {one.high:{sign}.3f}]"
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ import numpy as np
 
 from merjax import loop, loso, losses, memory, optim, parallel, program
 from merjax.models import MODELS
+from merjax.recipes import FMANET_28
 from merjax.types import Rows, Samples
 
 CLIPS, SUBJECTS, CLASSES = 442, 68, 3
 CORES = len(os.sched_getaffinity(0))
-SMALL = {"width": 16, "blocks": (1, 1, 1), "stem": "small", "norm": "group", "grid": 3}  # configs/fmanet_megc2019.py
 
 
 def clips(count: int = CLIPS, subjects: int = SUBJECTS, side: int = 28, streams: int = 1) -> Samples:
@@ -87,7 +87,7 @@ def strategies() -> None:
     cases = {
         "linear": ("linear", 64, 6, 20, 28, 2, {}),
         "ststnet": ("ststnet", 256, 2, 8, 28, 1, {}),
-        "fmanet": ("fmanet", 64, 6, 2, 28, 2, SMALL),
+        "fmanet": ("fmanet", 64, 6, 2, 28, 2, FMANET_28),
         "resnet18 at 64": ("resnet18", 16, 2, 1, 64, 1, {}),
     }
     ways = ("steps", "map", "vmap", "shard_map", "shard_vmap")

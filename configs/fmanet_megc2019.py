@@ -10,21 +10,12 @@ Score: measured here, see docs/results.md. The paper's 84.56 % accuracy on SAMM 
 
 from ml_collections import ConfigDict
 
-from merjax import config
+from merjax import recipes
 
 
 def get_config() -> ConfigDict:
     """The experiment."""
-    c = config.default()
-    c.data.name = "flow_folder"
-    c.input.name = "two_phases"
-    c.model.name = "fmanet"
-    c.model.fmanet.width = 16
-    c.model.fmanet.blocks = (1, 1, 1)
-    c.model.fmanet.stem = "small"
-    c.model.fmanet.norm = "group"
-    c.model.fmanet.grid = 3
+    c = recipes.two_phases_of_flow("fmanet")
+    c.model.fmanet.update(recipes.FMANET_28)
     c.train.epochs = 20
-    c.train.batch = 64
-    c.train.cross_entropy.smoothing = 0.1
     return c

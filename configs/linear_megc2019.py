@@ -9,16 +9,11 @@ Score: measured here, see docs/results.md; no published score is of this protoco
 
 from ml_collections import ConfigDict
 
-from merjax import config
+from merjax import recipes
 
 
 def get_config() -> ConfigDict:
     """The experiment."""
-    c = config.default()
-    c.data.name = "flow_folder"
-    c.input.name = "two_phases"
-    c.model.name = "linear"
+    c = recipes.two_phases_of_flow("linear")
     c.train.epochs = 30
-    c.train.batch = 64
-    c.train.cross_entropy.smoothing = 0.1
     return c

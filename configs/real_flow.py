@@ -13,7 +13,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from merjax import config, recipes
+from merjax import recipes
 
 ONE_STREAM = ("onset_apex", "apex_offset", "cof", "mm_cof")
 TWO_STREAMS = ("two_phases",)
@@ -23,14 +23,7 @@ NETWORKS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {  # the inputs th
     "off_apexnet": (ONE_STREAM + TWO_STREAMS, {"train.epochs": 10, "train.lr": 1e-3}),
     "fmanet": (
         TWO_STREAMS,
-        {
-            "train.epochs": 20,
-            "model.fmanet.width": 16,
-            "model.fmanet.blocks": (1, 1, 1),
-            "model.fmanet.stem": "small",
-            "model.fmanet.norm": "group",
-            "model.fmanet.grid": 3,
-        },
+        {"train.epochs": 20} | {f"model.fmanet.{name}": value for name, value in recipes.FMANET_28.items()},
     ),
     "ststnet": (ONE_STREAM, {"train.epochs": 20}),
 }
@@ -38,13 +31,8 @@ NETWORKS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {  # the inputs th
 
 def get_config() -> ConfigDict:
     """What all points share."""
-    c = config.default()
-    c.data.name = "flow_folder"
-    c.input.name = "two_phases"
-    c.model.name = "linear"
+    c = recipes.two_phases_of_flow("linear")
     c.train.epochs = 30
-    c.train.batch = 64
-    c.train.cross_entropy.smoothing = 0.1
     c.seeds = 5
     return c
 

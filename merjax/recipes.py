@@ -50,6 +50,25 @@ def stated_training(c: ConfigDict) -> ConfigDict:
     return c
 
 
+# FMANet for flow of 28 x 28 pixels: OUR CHOICE throughout, small enough for a few hundred clips.
+FMANET_28: Change = {"width": 16, "blocks": (1, 1, 1), "stem": "small", "norm": "group", "grid": 3}
+
+
+def two_phases_of_flow(network: str) -> ConfigDict:
+    """A network on ready-made flow of both phases, 28 x 28 pixels: batches of 64, labels smoothed by 0.1 (OUR CHOICE).
+
+    Args:
+        network: a name in `models.MODELS`.
+    """
+    c = config.default()
+    c.data.name = "flow_folder"
+    c.input.name = "two_phases"
+    c.model.name = network
+    c.train.batch = 64
+    c.train.cross_entropy.smoothing = 0.1
+    return c
+
+
 def product(*axes: Iterable[Change]) -> list[dict[str, Any]]:
     """Every combination of one change from each axis, the last axis turning fastest."""
     return [{name: value for change in point for name, value in change.items()} for point in itertools.product(*axes)]

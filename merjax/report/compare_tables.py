@@ -58,17 +58,19 @@ def _value(value: float) -> str:
     return f"{value:.3f}" if math.isfinite(value) else "–"
 
 
-def _estimate(one: Estimate, sign: str = "") -> str:
+def estimated(one: Estimate, sign: str = "") -> str:
+    """A score or a difference with its interval, in words."""
     return f"{one.value:{sign}.3f} [{one.low:{sign}.3f}, {one.high:{sign}.3f}]"
 
 
-def _p(p: float) -> str:
+def chance(p: float) -> str:
+    """A p in words."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _cells(one: Part) -> tuple[str, ...]:
     scores = (one.uf1, one.wf1, one.uar)
-    return (str(one.clips), str(one.subjects), f"{one.accuracy:.3f}", *map(_estimate, scores))
+    return (str(one.clips), str(one.subjects), f"{one.accuracy:.3f}", *map(estimated, scores))
 
 
 def _scores(comparison: Comparison) -> Table:
@@ -139,7 +141,7 @@ def _differences(comparison: Comparison) -> Table:
     rows = [
         (
             f"{one.first.label} minus {one.second.label}",
-            *(one.score.upper(), _estimate(one.estimate, "+"), _p(one.p), _p(one.holm), _unlike(one)),
+            *(one.score.upper(), estimated(one.estimate, "+"), chance(one.p), chance(one.holm), _unlike(one)),
         )
         for one in found
     ]
@@ -157,7 +159,7 @@ def _agreements(comparison: Comparison) -> Table:
         (
             f"{one.first.label} and {one.second.label}",
             *(_value(one.kappa), str(one.both), str(one.first_only), str(one.second_only), str(one.neither)),
-            _p(one.mcnemar),
+            chance(one.mcnemar),
         )
         for one in comparison.agreements
     ]
