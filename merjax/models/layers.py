@@ -15,7 +15,7 @@ from merjax.models.winograd import conv_winograd
 from merjax.types import InputError, pick
 
 STEMS, NORMS = ("imagenet", "small"), ("batch", "group")
-HOW = ("auto", "planes", "patches", "blocks", "winograd", "native")
+HOW = ("auto", "direct", "planes", "patches", "blocks", "winograd", "native")
 STANDARDS = {  # mean and deviation of the channels that weights were trained with, for images 0..1
     "none": ((), ()),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -23,7 +23,7 @@ STANDARDS = {  # mean and deviation of the channels that weights were trained wi
 }
 PATCH_BYTES = 2**20  # about what a core's second-level cache holds
 PLANES_CHANNELS = 4  # with more, pixels are long enough to be copied whole
-WINOGRAD_CHANNELS = 64  # with fewer, its sums cost more than the products that it saves
+WINOGRAD_CHANNELS = 128  # with fewer, its sums cost more than the products that it saves
 
 
 def check_names(model: str, **fields: tuple[str, tuple[str, ...]]) -> None:
@@ -103,36 +103,70 @@ def windows(x: Float[Array, "b h w c"], size: int, stride: int) -> list[Float[Ar
     return [x[:, i : i + rows : stride, j : j + columns : stride] for i in range(size) for j in range(size)]
 
 
-def conv_native(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:
-    """The same convolution by XLA's own operation."""
-    numbers = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), "VALID", dimension_numbers=numbers)
+def conv_native(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int, padding: int = 0
+) -> Float[Array, "b y x o"]:
+    """The same convolution by XLA's own operation, with zeros on every side."""
+    zeros, numbers = [(padding, padding)] * 2, ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), zeros, dimension_numbers=numbers)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv_direct(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], padding: int) -> Float[Array, "b y x o"]:
+    """`conv_native` with stride 1, whose two gradients are convolutions of the same form.
+
+    On the CPU a library takes that form alone, and XLA's own gradients (a kernel turned round, images and channels
+    exchanged) run in loops tens of times slower. Under `vmap` folds go one after another, since a library takes no
+    grouped convolution either.
+    """
+    by_library = jax.custom_batching.sequential_vmap(functools.partial(conv_native, stride=1, padding=padding))
+    return by_library(x, kernel)
+
+
+def _direct_forward(x: Array, kernel: Array, padding: int) -> tuple[Array, tuple[Array, Array]]:
+    return conv_direct(x, kernel, padding), (x, kernel)
+
+
+def _direct_gradient(padding: int, kept: tuple[Array, Array], g: Float[Array, "b y x o"]) -> tuple[Array, Array]:
+    # The barriers keep the compiler from taking turned arrays back into convolutions of another form.
+    x, kernel = kept
+    turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))
+    channels_first, images_last = jax.lax.optimization_barrier((x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3)))
+    of_kernel = conv_direct(channels_first, images_last, padding).transpose(1, 2, 0, 3)
+    return conv_direct(g, turned, kernel.shape[0] - 1 - padding), of_kernel
+
+
+conv_direct.defvjp(_direct_forward, _direct_gradient)
 
 
 def convolve(
-    x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int, how: str = "auto"
+    x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int, padding: int = 0, how: str = "auto"
 ) -> Float[Array, "b y x o"]:
-    """A convolution by one of the ways of `Conv`; where Winograd's does not fit, "winograd" means "blocks"."""
+    """A convolution by one of the ways of `Conv`; where a way does not fit the shape, blocks take its place."""
     if how == "auto":
-        how = by_shape(x.shape, kernel.shape, stride) if jax.default_backend() == "cpu" else "native"
-    if how == "winograd":
-        return conv_winograd(x, kernel) if winograd_fits(kernel.shape, stride) else conv_blocks(x, kernel, stride)
-    ways = {"planes": conv_planes, "patches": conv_patches, "blocks": conv_blocks, "native": conv_native}
-    return ways[how](x, kernel, stride)
+        how = by_shape(x.shape, kernel.shape, stride, padding) if jax.default_backend() == "cpu" else "native"
+    if how == "native":
+        return conv_native(x, kernel, stride, padding)
+    if how == "direct" and stride == 1:
+        return conv_direct(x, kernel, padding)
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    if how == "winograd" and kernel.shape[:2] == (3, 3) and stride == 1:
+        return conv_winograd(x, kernel)
+    ways = {"planes": conv_planes, "patches": conv_patches}
+    return ways.get(how, conv_blocks)(x, kernel, stride)
 
 
-def by_shape(x: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> str:
+def by_shape(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> str:
     """The way that was fastest on the CPU (docs/speed.md); images lie innermost only where several go together."""
-    if kernel[0] == 1:
+    size, _, channels, features = kernel
+    padded = (x[0], x[1] + 2 * padding, x[2] + 2 * padding, channels)
+    if size == 1:
         return "patches"  # the image itself
-    if kernel[2] <= PLANES_CHANNELS and images_at_once(x, kernel, stride) > 1:
+    if channels <= PLANES_CHANNELS and images_at_once(padded, kernel, stride) > 1:
         return "planes"
-    return "winograd" if winograd_fits(kernel, stride) else "blocks"
-
-
-def winograd_fits(kernel: tuple[int, ...], stride: int) -> bool:
-    """Whether a convolution can go Winograd's way, and has channels enough to gain by it."""
-    return kernel[:2] == (3, 3) and stride == 1 and min(kernel[2:]) >= WINOGRAD_CHANNELS
+    if stride > 1:
+        return "blocks"
+    return "winograd" if size == 3 and min(channels, features) >= WINOGRAD_CHANNELS else "direct"
 
 
 class Conv(nn.Module):
@@ -144,8 +178,8 @@ class Conv(nn.Module):
         stride: step in pixels.
         padding: zeros on every side; by default `size // 2`, which keeps h and w at stride 1.
         bias: add a bias; leave it out before a normalisation.
-        how: "planes", "patches", "blocks", "native", "winograd" (3 x 3 with stride 1 and 64 or more channels, blocks
-            for all others), or "auto": `by_shape` on the CPU, native elsewhere (only the CPU was measured).
+        how: "planes", "patches", "blocks", "native", "direct" (with stride 1, else blocks), "winograd" (3 x 3 with
+            stride 1, else blocks), or "auto": `by_shape` on the CPU, native elsewhere (only the CPU was measured).
     """
 
     features: int
@@ -161,8 +195,7 @@ class Conv(nn.Module):
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         pad = self.size // 2 if self.padding is None else self.padding
-        x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-        y = convolve(x, kernel, self.stride, self.how)
+        y = convolve(x, kernel, self.stride, pad, self.how)
         return y + self.param("bias", nn.initializers.zeros, (1, 1, 1, self.features)) if self.bias else y
 
 

@@ -73,8 +73,44 @@ def test_a_resnet18_trunk_has_the_parameters_of_resnet18():
     )
 
 
-def test_images_lie_innermost_only_where_several_fit_the_cache():
-    assert layers.by_shape((64, 30, 30, 3), (3, 3, 3, 16), 1) == "planes"
-    assert layers.by_shape((16, 230, 230, 3), (7, 7, 3, 64), 2) == "blocks"  # one image's patches are 8 MB
-    assert layers.by_shape((16, 58, 58, 64), (3, 3, 64, 64), 1) == "winograd"
-    assert layers.by_shape((16, 56, 56, 64), (1, 1, 64, 128), 2) == "patches"
+def test_a_way_is_chosen_by_shape():
+    assert layers.by_shape((64, 28, 28, 3), (3, 3, 3, 16), 1, 1) == "planes"
+    assert layers.by_shape((16, 224, 224, 3), (7, 7, 3, 64), 2, 3) == "blocks"  # one image's patches are 8 MB
+    assert layers.by_shape((16, 56, 56, 64), (3, 3, 64, 64), 1, 1) == "direct"
+    assert layers.by_shape((16, 28, 28, 128), (3, 3, 128, 128), 1, 1) == "winograd"
+    assert layers.by_shape((16, 28, 28, 128), (5, 5, 128, 128), 1, 2) == "direct"
+    assert layers.by_shape((16, 56, 56, 64), (1, 1, 64, 128), 2, 0) == "patches"
+
+
+@pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (5, 2), (4, 1), (1, 0)])
+@pytest.mark.parametrize("folds", [0, 3])
+def test_the_direct_convolution_agrees_with_the_native_one_and_so_do_its_gradients(rng, size, padding, folds):
+    lead = (folds,) if folds else ()
+    x = jnp.asarray(rng.normal(size=(*lead, 2, 6, 7, 3)).astype(np.float32))
+    kernel = jnp.asarray(rng.normal(size=(*lead, size, size, 3, 4)).astype(np.float32))
+
+    def run(how):
+        def total(x, kernel):
+            y = layers.convolve(x, kernel, 1, padding, how)
+            return jnp.sin(y).sum(), y
+
+        one = jax.value_and_grad(total, (0, 1), has_aux=True)
+        return jax.tree.leaves((jax.vmap(one) if folds else one)(x, kernel))
+
+    for ours, native in zip(run("direct"), run("native"), strict=True):
+        np.testing.assert_allclose(ours, native, rtol=1e-4, atol=2e-5 * float(jnp.abs(native).max()))
+
+
+def test_the_direct_convolution_and_its_gradients_are_plain_convolutions():
+    """No side turned round, no other order of axes, no groups: what a library takes."""
+
+    def total(x, kernel):
+        return jnp.sin(layers.conv_direct(x, kernel, 1)).sum()
+
+    x, kernel = jnp.zeros((2, 3, 8, 8, 4)), jnp.zeros((2, 3, 3, 4, 4))
+    program = jax.jit(jax.vmap(jax.grad(total, (0, 1)))).lower(x, kernel).compile().as_text()
+    convolutions = [line for line in program.splitlines() if " convolution(" in line]
+    assert len(convolutions) == 3
+    for line in convolutions:
+        assert "dim_labels=b01f_01io->b01f" in line
+        assert not any(word in line for word in ("reversal", "dilate", "group_count"))

@@ -36,13 +36,12 @@ def test_folds_side_by_side_are_each_as_alone(rng):
         np.testing.assert_allclose(together[fold], winograd.conv_winograd(x[fold], kernel[fold]), atol=1e-5)
 
 
-def test_wide_convolutions_take_it_and_others_do_not():
+def test_3_by_3_convolutions_of_stride_1_take_it_and_others_do_not():
     def products(shape, kernel, stride, how):
         x, k = jax.ShapeDtypeStruct(shape, jnp.float32), jax.ShapeDtypeStruct(kernel, jnp.float32)
-        return str(jax.make_jaxpr(lambda x, k: layers.convolve(x, k, stride, how))(x, k)).count("dot_general[")
+        return str(jax.make_jaxpr(lambda x, k: layers.convolve(x, k, stride, 1, how))(x, k)).count("dot_general[")
 
     assert products((1, 8, 8, 64), (3, 3, 64, 64), 1, "winograd") == 4
-    assert products((1, 8, 8, 32), (3, 3, 32, 64), 1, "winograd") == 1
     assert products((1, 8, 8, 64), (3, 3, 64, 64), 2, "winograd") == 1
     assert products((1, 8, 8, 64), (1, 1, 64, 64), 1, "winograd") == 1
     assert products((1, 8, 8, 64), (3, 3, 64, 64), 1, "native") == 0
