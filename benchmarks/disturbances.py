@@ -1,7 +1,10 @@
 """Which input survives what, on drawn faces: pooled UF1 of a network under every set and every disturbance.
 
     python benchmarks/disturbances.py --out=FOLDER
+    python benchmarks/disturbances.py --out=FOLDER --model=papers
     python benchmarks/disturbances.py --out=FOLDER --model=off_apexnet --inputs=onset_apex,cof
+
+With "papers" every input has a network that its paper has, in a small form.
 
 Leave one subject out over 10 subjects, 64 x 64 pixels, last epoch, with the 95 % interval from resampling subjects. The
 undisturbed clips have a still head and light and no noise, and every column turns one dial alone. Flow is TV-L1 of the
@@ -46,6 +49,29 @@ DISTURBANCES = {
 }
 SIZE = {"subjects": 10, "clips_per_class": 4, "size": 64, "drift": 0.0, "light": 0.0, "noise": 0.0}
 NETWORKS = {"linear": {"grid": 32}}  # fields of the model: a moved edge is two signs, which coarser cells average out
+SMALL = {"width": 8, "blocks": (1, 1, 1), "stem": "small"}
+VGG = ("vgg19", {"width": 8, "blocks": (1, 1, 1), "hidden": 64})
+MEGANET = ("meganet", {"stem_width": 8, "widths": (16, 32, 64), "stem": "small"})
+PAPERS = {  # input: network and its fields
+    "apex": ("resnet18", SMALL),
+    "onset_apex_difference": (
+        "micro_attention",
+        {"stem_width": 8, "widths": (16, 32), "hidden": 32, "stem": "small"},
+    ),
+    "active_image": ("resnet18", SMALL),
+    "dynamic_image": MEGANET,
+    "rise_dynamic_image": ("resnet18", SMALL),
+    "phase_dynamic_images": ("dianet", {"width": 8, "blocks": (1, 1, 1), "stem": "small", "attention": 16}),
+    "midi": ("afn", {**SMALL, "grid": 3, "fusion": "none"}),
+    "trdi_midi": ("afn", {**SMALL, "grid": 3}),
+    "mesti": MEGANET,
+    "onset_apex": VGG,
+    "apex_offset": VGG,
+    "two_phases": ("fmanet", {**SMALL, "grid": 3, "blocks": (1, 1), "norm": "group"}),
+    "cof": VGG,
+    "mm_cof": ("resnet18", SMALL),
+    "dynamic_flow": ("resnet18", SMALL),
+}
 INPUTS_SHOWN = (
     *("apex", "onset_apex_difference", "active_image", "dynamic_image", "rise_dynamic_image", "phase_dynamic_images"),
     *("midi", "trdi_midi", "mesti", "onset_apex", "apex_offset", "two_phases", "cof", "mm_cof", "dynamic_flow"),
@@ -56,10 +82,11 @@ def experiment(given: argparse.Namespace, name: str, fields: dict[str, object]) 
     """One cell of the table."""
     c = config.default()
     c.data.synthetic.update({**SIZE, **fields})
-    c.input.name, c.model.name, c.flow.name = name, given.model, "tvl1"
+    c.input.name, c.flow.name = name, "tvl1"
+    c.model.name, changes = PAPERS[name] if given.model == "papers" else (given.model, NETWORKS.get(given.model, {}))
     if "scale" in c.input[name]:
         c.input[name].scale = given.scale
-    c.model[given.model].update(NETWORKS.get(given.model, {}))
+    c.model[c.model.name].update(changes)
     c.train.epochs, c.train.lr, c.report.gallery = given.epochs, given.lr, 0
     return c.lock()
 
@@ -79,7 +106,7 @@ def cell(folder: Path, c: ConfigDict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Which input survives what, on drawn faces.")
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps every run")
-    parser.add_argument("--model", default="linear", choices=MODELS)
+    parser.add_argument("--model", default="linear", choices=(*MODELS, "papers"))
     parser.add_argument("--inputs", default=",".join(INPUTS_SHOWN), help="names with commas between")
     parser.add_argument("--scale", default="symmetric", choices=("symmetric", "minmax"), help="of images")
     parser.add_argument("--epochs", type=int, default=60)

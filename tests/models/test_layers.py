@@ -109,7 +109,7 @@ def test_the_direct_convolution_and_its_gradients_are_plain_convolutions():
 
     x, kernel = jnp.zeros((2, 3, 8, 8, 4)), jnp.zeros((2, 3, 3, 4, 4))
     program = jax.jit(jax.vmap(jax.grad(total, (0, 1)))).lower(x, kernel).compile().as_text()
-    convolutions = [line for line in program.splitlines() if " convolution(" in line]
+    convolutions = [line.split("metadata")[0] for line in program.splitlines() if " convolution(" in line]
     assert len(convolutions) == 3
     for line in convolutions:
         assert "dim_labels=b01f_01io->b01f" in line
