@@ -128,11 +128,9 @@ def _direct_forward(x: Array, kernel: Array, padding: int) -> tuple[Array, tuple
 
 
 def _direct_gradient(padding: int, kept: tuple[Array, Array], g: Float[Array, "b y x o"]) -> tuple[Array, Array]:
-    # The barriers keep the compiler from taking turned arrays back into convolutions of another form.
     x, kernel = kept
-    turned = jax.lax.optimization_barrier(kernel[::-1, ::-1].swapaxes(2, 3))
-    channels_first, images_last = jax.lax.optimization_barrier((x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3)))
-    of_kernel = conv_direct(channels_first, images_last, padding).transpose(1, 2, 0, 3)
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    of_kernel = conv_direct(x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3), padding).transpose(1, 2, 0, 3)
     return conv_direct(g, turned, kernel.shape[0] - 1 - padding), of_kernel
 
 
