@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-2)
     given = parser.parse_args()
     os.environ.setdefault("MERJAX_CACHE", str(given.out / "inputs"))
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     jax.config.update("jax_compilation_cache_dir", str(given.out / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

@@ -22,7 +22,7 @@ STANDARDS = {  # mean and deviation of the channels that weights were trained wi
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 PATCH_BYTES = 2**20  # about what a core's second-level cache holds
-PLANES_CHANNELS = 4  # with more, pixels are long enough to be copied whole
+PLANES_CHANNELS = 8  # with more, pixels are long enough to be copied whole
 WINOGRAD_CHANNELS = 128  # with fewer, its sums cost more than the products that it saves
 
 
