@@ -1,39 +1,37 @@
-"""The chosen convolution against XLA's own, in a compiled loop and under vmap over folds.
+"""The ways of a convolution against XLA's own, in a compiled loop and under vmap over folds.
 
     python benchmarks/conv.py
 
 One training step of three convolutions (3 to 16 to 32 to 64 channels, 28 x 28, batch 64), as a scan of steps mapped
-over folds, and side by side under vmap; every strategy is timed in turns, and ratios are taken of medians.
+over folds, and side by side under vmap; every way is timed in turns, and ratios are taken of medians.
 """
 
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 
 import jax
-import jax.numpy as jnp
 
-from merjax.models.layers import conv_blocks, conv_native, conv_patches, halve
+from merjax.models.layers import convolve, halve
 
 FOLDS, STEPS, BATCH, SIDE, REPEATS = 4, 4, 64, 28, 5
 CHANNELS = (3, 16, 32, 64)
-Convolution = Callable[[jax.Array, jax.Array, int], jax.Array]
+HOW = ("auto", "direct", "blocks", "patches", "native")
 
 
-def features(kernels: list[jax.Array], x: jax.Array, convolve: Convolution) -> jax.Array:
+def features(kernels: list[jax.Array], x: jax.Array, how: str) -> jax.Array:
     """Three convolutions with relu, halved after the first two, averaged over space."""
     for layer, kernel in enumerate(kernels):
-        x = jax.nn.relu(convolve(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))), kernel, 1))
+        x = jax.nn.relu(convolve(x, kernel, 1, 1, how))
         x = halve(x) if layer < 2 else x
     return x.mean((1, 2))
 
 
-def fold(kernels: list[jax.Array], x: jax.Array, convolve: Convolution) -> list[jax.Array]:
+def fold(kernels: list[jax.Array], x: jax.Array, how: str) -> list[jax.Array]:
     """Some gradient steps of one fold."""
 
     def step(kernels: list[jax.Array], _: None) -> tuple[list[jax.Array], None]:
-        gradient = jax.grad(lambda k: features(k, x, convolve).var())(kernels)
+        gradient = jax.grad(lambda k: features(k, x, how).var())(kernels)
         return [k - 0.01 * g for k, g in zip(kernels, gradient, strict=True)], None
 
     return jax.lax.scan(step, kernels, length=STEPS)[0]
@@ -55,10 +53,9 @@ def main() -> None:
         for key, c, o in zip(keys[1:], CHANNELS[:-1], CHANNELS[1:], strict=True)
     ]
     programs = {}
-    for name, convolve in (("blocks", conv_blocks), ("patches", conv_patches), ("native", conv_native)):
-        one = partial(fold, convolve=convolve)
-        programs[f"{name}, map"] = jax.jit(lambda k, x, one=one: jax.lax.map(lambda row: one(*row), (k, x)))
-        programs[f"{name}, vmap"] = jax.jit(jax.vmap(one))
+    for how in HOW:
+        programs[f"{how}, map"] = jax.jit(lambda k, x, how=how: jax.lax.map(lambda row: fold(*row, how), (k, x)))
+        programs[f"{how}, vmap"] = jax.jit(jax.vmap(lambda k, x, how=how: fold(k, x, how)))
     for program in programs.values():
         jax.block_until_ready(program(kernels, x))
     times: dict[str, list[float]] = {name: [] for name in programs}
