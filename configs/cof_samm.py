@@ -5,7 +5,7 @@ Source: arXiv 2510.15471: flow from onset to apex and from apex to offset, merge
     pixels and training (recipes.stated_training) are OUR CHOICE.
 Command: python run.py --config=configs/cof_samm.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/cof_samm.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.3e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.2e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 59.26 % accuracy (ResNet-50) on SAMM, which fits 80 of 135 clips under LOSO and
     16 of 27 of a split of 80 to 20; protocol and epoch rule not stated.
