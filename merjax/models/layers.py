@@ -23,7 +23,7 @@ STANDARDS = {  # mean and deviation of the channels that weights were trained wi
 }
 PATCH_BYTES = 2**20  # about what a core's second-level cache holds
 PLANES_CHANNELS = 8  # with more, pixels are long enough to be copied whole
-WINOGRAD_ROW = 2048  # numbers in a row of the image; with fewer, its sums cost more than the products that it saves
+WINOGRAD_CHANNELS, WINOGRAD_ROW = 64, 2048  # channels, and numbers in a row of the image: with fewer its sums cost too much
 
 
 def check_names(model: str, **fields: tuple[str, tuple[str, ...]]) -> None:
@@ -164,7 +164,9 @@ def by_shape(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: 
         return "planes"
     if stride > 1:
         return "blocks"
-    return "winograd" if size == 3 and x[2] * min(channels, features) >= WINOGRAD_ROW else "direct"
+    least = min(channels, features)
+    wide = least >= WINOGRAD_CHANNELS and x[2] * least >= WINOGRAD_ROW
+    return "winograd" if size == 3 and wide else "direct"
 
 
 class Conv(nn.Module):

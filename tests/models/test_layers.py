@@ -77,6 +77,7 @@ def test_a_way_is_chosen_by_shape():
     assert layers.by_shape((64, 28, 28, 3), (3, 3, 3, 16), 1, 1) == "planes"
     assert layers.by_shape((16, 224, 224, 3), (7, 7, 3, 64), 2, 3) == "blocks"  # one image's patches are 8 MB
     assert layers.by_shape((16, 28, 28, 64), (3, 3, 64, 64), 1, 1) == "direct"
+    assert layers.by_shape((16, 112, 112, 32), (3, 3, 32, 64), 1, 1) == "direct"
     assert layers.by_shape((16, 56, 56, 64), (3, 3, 64, 64), 1, 1) == "winograd"
     assert layers.by_shape((16, 7, 7, 512), (3, 3, 512, 512), 1, 1) == "winograd"
     assert layers.by_shape((16, 28, 28, 128), (5, 5, 128, 128), 1, 2) == "direct"
