@@ -23,7 +23,8 @@ STANDARDS = {  # mean and deviation of the channels that weights were trained wi
 }
 PATCH_BYTES = 2**20  # about what a core's second-level cache holds
 PLANES_CHANNELS = 8  # with more, pixels are long enough to be copied whole
-WINOGRAD_CHANNELS, WINOGRAD_ROW = 64, 2048  # channels, and numbers in a row of the image: with fewer its sums cost too much
+WINOGRAD_CHANNELS = 64  # with fewer, its sums cost more than the products that it saves
+WINOGRAD_ROW = 2048  # numbers in a row of the image; the same
 
 
 def check_names(model: str, **fields: tuple[str, tuple[str, ...]]) -> None:
