@@ -151,8 +151,9 @@ def convolve(
     x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     if how == "winograd" and kernel.shape[:2] == (3, 3) and stride == 1:
         return conv_winograd(x, kernel)
-    ways = {"planes": conv_planes, "patches": conv_patches}
-    return ways.get(how, conv_blocks)(x, kernel, stride)
+    ways = dict.fromkeys(("blocks", "direct", "winograd"), conv_blocks)
+    ways |= {"planes": conv_planes, "patches": conv_patches}
+    return ways[how](x, kernel, stride)
 
 
 def by_shape(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: int) -> str:
