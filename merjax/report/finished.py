@@ -65,7 +65,11 @@ def read_run(folder: Path, name: str) -> Run:
             raise InputError(f"{folder / 'scores.json'} has no field '{field}'; train the run with this merjax")
     if "protocol" not in config:
         raise InputError(f"{folder / 'config.json'} has no field 'protocol'; train the run with this merjax")
-    return Run(name, scores, config["protocol"], *_predictions(folder / "predictions.csv", scores["classes"]))
+    run = Run(name, scores, config["protocol"], *_predictions(folder / "predictions.csv", scores["classes"]))
+    if len(run.clips) != scores["whole"]["n"]:  # cut off between two rows, or within the last number
+        counts = f"{len(run.clips)} clips, scores.json counts {scores['whole']['n']}"
+        raise InputError(f"{folder / 'predictions.csv'} holds {counts}; it should be whole, as merjax wrote it")
+    return run
 
 
 def together(runs: Sequence[Run], name: str) -> Run:

@@ -208,6 +208,9 @@ WRONG = {
     "row 2: seed '0', label 'angry'": lambda a, b: spoiled(b / "predictions.csv", "c0,[a-z]+", "c0,angry"),
     "row 3: x/s0/c0 stands there twice": lambda a, b: spoiled(b / "predictions.csv", "s0/c1", "s0/c0"),
     "lacks 1 clips that another seed tests": lambda a, b: spoiled(b / "predictions.csv", r"\n1,x,s0,x/s0/c0.*", ""),
+    "clips, scores.json counts": lambda a, b: [
+        spoiled(b / "predictions.csv", rf"\n{seed},x,s0,x/s0/c0.*", "") for seed in (0, 1)
+    ],
 }
 
 
