@@ -31,7 +31,8 @@ def get_config() -> ConfigDict:
 
 
 def get_grid() -> list[dict[str, Any]]:
-    """Fusions, and one representation alone, for seven classes and for six."""
+    """Fusions, and one representation alone, of seven classes and of six; and five random parts, subjects mixed."""
     fusions = recipes.values("model.afn.fusion", "gate", "concat", "sum", "scalar")
     alone = [{"input.name": name, "model.afn.fusion": "none"} for name in ("dynamic_image", "midi")]
-    return recipes.product(recipes.values("data.mmew.scheme", "mmew_7", "mmew_6"), [*fusions, *alone])
+    by_loso = recipes.product(recipes.values("data.mmew.scheme", "mmew_7", "mmew_6"), [*fusions, *alone])
+    return [*by_loso, {"protocol.name": "mixed"}]

@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
 
 
 def get_grid() -> list[dict[str, Any]]:
-    """Fusions, and one representation alone."""
+    """Fusions, one representation alone, and five random parts that mix subjects, lest the paper's score needs them."""
     fusions = recipes.values("model.afn.fusion", "gate", "concat", "sum", "scalar")
-    return [*fusions, *({"input.name": name, "model.afn.fusion": "none"} for name in ("dynamic_image", "midi"))]
+    alone = [{"input.name": name, "model.afn.fusion": "none"} for name in ("dynamic_image", "midi")]
+    return [*fusions, *alone, {"protocol.name": "mixed"}]

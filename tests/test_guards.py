@@ -95,6 +95,24 @@ def test_a_single_run_that_was_picked_carries_the_words_too(picked, capsys):
     assert "picked" in shown
 
 
+def test_a_score_of_mixed_subjects_is_never_shown_without_the_words(tmp_path, rng, capsys):
+    """Clips of the tested people are trained on, and the table does not say so."""
+    answers = guess(rng, CLIPS, 0.6)
+    folders = [
+        write_run(tmp_path / "honest", CLIPS, answers),
+        write_run(tmp_path / "leaky", CLIPS, answers, protocol="mixed", parts=3),
+    ]
+    content = json.loads((folders[1] / "scores.json").read_text())
+    assert "subjects mixed" in report.summary(content, folders[1]).splitlines()[-1]
+    cli.compare(["merjax", *map(str, folders), f"--out={tmp_path / 'table.md'}"])
+    shown = capsys.readouterr().out.partition("tables in ")[0]
+    for told in (shown, (tmp_path / "table.md").read_text()):
+        lines = [line for line in told.splitlines() if "leaky" in line]
+        assert len(lines) > 10
+        assert all("subjects mixed" in line for line in lines)
+    assert "The protocols differ" in shown
+
+
 def test_the_mean_of_folds_is_offered_nowhere_as_uf1(tmp_path, rng):
     """C.3, 2: the mean of folds instead of the pooled score."""
     clips = clips_of(("x",), subjects=8, each=5)

@@ -121,3 +121,44 @@ def test_splits_of_databases_that_cannot_work_are_refused():
         loso.holdout(label, database, train="a", test="c")
     with pytest.raises(InputError, match="both 'a'"):
         loso.holdout(label, database, train="a", test="a")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 6), st.integers(0, 40))
+def test_random_parts_test_every_clip_once_and_share_out_every_class(seed, parts, n):
+    draw = np.random.default_rng(seed)
+    label = np.concatenate([np.tile([0, 1], parts), draw.integers(0, 3, n)])
+    draw.shuffle(label)
+    folds = loso.mixed(label, np.arange(len(label)), parts=parts, seed=seed)
+    tests = [rows[mask] for rows, mask in zip(folds.test, folds.test_mask, strict=True)]
+    trains = [rows[mask] for rows, mask in zip(folds.train, folds.train_mask, strict=True)]
+    assert sorted(np.concatenate(tests)) == list(range(len(label)))
+    for train, test in zip(trains, tests, strict=True):
+        assert sorted([*train, *test]) == list(range(len(label)))
+    of_class = np.stack([[np.sum(label[test] == k) for k in range(3)] for test in tests])
+    assert np.ptp(of_class, axis=0).max() <= 1
+    assert np.ptp(of_class.sum(1)) <= 1
+
+
+def test_random_parts_are_drawn_by_their_seed():
+    label, clips = np.tile([0, 1], 20), np.arange(40)
+    one, same, other = (loso.mixed(label, clips, seed=seed).test.tolist() for seed in (0, 0, 1))
+    assert one == same != other
+    assert len(one) == 5
+
+
+def test_random_parts_that_cannot_work_are_refused():
+    for parts in (1, 4):
+        with pytest.raises(InputError, match=rf"parts is {parts}; it should be from 2 to the number of clips, 3"):
+            loso.mixed(np.array([0, 1, 1]), np.arange(3), parts=parts)
+    with pytest.raises(InputError, match="tests part 1 has clips of one class"):
+        loso.mixed(np.array([0, 1]), np.arange(2), parts=2)
+
+
+def test_a_split_that_mixes_subjects_says_so_and_how_often():
+    people = clips_of(*(("x", who, label) for who in "ab" for label in (0, 1, 0, 1)), ("y", "a", 0))
+    split = loso.split(*people, "mixed", parts=2)
+    assert (split.names, split.held_out) == (("part 1", "part 2"), "part")
+    assert split.told == "2 random parts of the clips, subjects mixed"
+    (known,) = loso.remarks(split, people[0], ("a", "b"))
+    assert known.startswith("Clips tested by a network that was trained on others of the same subject: 8 of 9; ")

@@ -73,6 +73,24 @@ def test_a_holdout_tests_one_database_and_says_which_took_no_part(folder, tmp_pa
     assert kept["protocol"] == {"name": "holdout", "holdout": {"train": "a", "test": "b"}}
 
 
+def test_random_parts_test_every_clip_once_and_say_that_subjects_are_mixed(folder, tmp_path):
+    changes = {"protocol.name": "mixed", "protocol.mixed.parts": 3, "train.select": "inner"}
+    scores = main.run(settings(folder, **changes), tmp_path / "run")
+    assert scores["protocol"] == "3 random parts of the clips, subjects mixed"
+    assert (scores["whole"]["n"], scores["whole"]["subjects"]) == (len(PEOPLE), 6)
+    assert sum("others of the same subject" in note for note in scores["notes"]) == 1
+    subjects = rows(tmp_path / "run" / "subjects.csv")
+    assert sum(int(row["clips"]) for row in subjects) == len(PEOPLE)
+    assert {row["fold"] for row in subjects} == {"part 1", "part 2", "part 3"}
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert kept["protocol"] == {"name": "mixed", "mixed": {"parts": 3, "seed": 0}}
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Read with care: subjects mixed." in page
+    assert "held-out parts" in page
+    for path in (tmp_path / "run" / "figures").glob("*.svg"):
+        assert "subjects mixed" in path.read_text(), path.name
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

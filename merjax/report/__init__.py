@@ -16,6 +16,7 @@ from merjax.report.page import page
 from merjax.report.scores import (
     SELECT,
     Outcome,
+    cautions,
     chosen,
     chosen_epochs,
     gather,
@@ -78,7 +79,7 @@ def write(
     )
     drawn = charts(content, evidence)
     (folder / "figures").mkdir(exist_ok=True)
-    words = chosen(content) if select == "test" else ""
+    words = ", ".join(cautions(content))
     for name, drawing in drawn.items():
         write_text(folder / "figures" / f"{re.sub('[^a-zA-Z0-9_.-]', '_', name)}.svg", alone(drawing, words))
     html = page(

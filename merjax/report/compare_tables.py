@@ -10,6 +10,7 @@ from merjax.report.compare import Comparison, Difference, Estimate, Part, Scored
 from merjax.report.compare_lines import HEAD, lines
 from merjax.report.finished import Run
 from merjax.report.published import Beside
+from merjax.report.scores import cautions
 from merjax.report.tables import Table, latex, markdown, page, text
 from merjax.types import InputError
 
@@ -32,7 +33,9 @@ def tables(comparison: Comparison) -> list[Table]:
 def _warn(runs: Iterable[Run]) -> str:
     """The words that the caption of a table with such runs can't be without."""
     names = [
-        f"{run.name}: {run.words}, so too high for an unseen one" for run in runs if run.scores["select"] == "test"
+        f"{run.name}: {', '.join(cautions(run.scores))}, so too high for an unseen one"
+        for run in runs
+        if cautions(run.scores)
     ]
     return f"[{'; '.join(names)}]" if names else ""
 
@@ -95,9 +98,7 @@ def _plot(scored: Sequence[Scored], score: str) -> str:
     rows = []
     for one in scored:
         value, low, high = getattr(one.whole, score)
-        name = (
-            f"{one.run.name} [{CHOSEN}]" if one.run.scores["select"] == "test" else one.run.name
-        )  # short enough to draw
+        name = one.run.label.replace(one.run.words, CHOSEN)  # short enough to draw
         rows.append(figures.Interval(name, value, low, high, 1 / max(1, present)))
     return figures.intervals(rows, score.upper())
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from merjax.report.scores import chosen
+from merjax.report.scores import cautions, chosen
 from merjax.types import InputError
 
 COLUMNS = ("seed", "database", "subject", "sample_id", "label", "prediction")
@@ -30,8 +30,9 @@ class Run(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Its name; where its epochs were chosen on what it tests, that stands with it everywhere."""
-        return f"{self.name} [{self.words}]" if self.scores["select"] == "test" else self.name
+        """Its name, and what it can't stand without anywhere; see `cautions`."""
+        words = ", ".join(cautions(self.scores))
+        return f"{self.name} [{words}]" if words else self.name
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[Run, ...]:

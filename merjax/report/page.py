@@ -6,7 +6,7 @@ from merjax.report import account, sections
 from merjax.report.charts import Evidence
 from merjax.report.gallery import gallery
 from merjax.report.markup import listed, many, section
-from merjax.report.scores import chosen
+from merjax.report.scores import MIXED, cautions, chosen
 
 
 def page(
@@ -16,8 +16,8 @@ def page(
 
     Args:
         title: its heading.
-        scores: the content of scores.json. With `select` "test" every score says that its epoch was chosen on what is
-            tested.
+        scores: the content of scores.json. Every score says that its epoch was chosen on what is tested, or that
+            subjects are mixed, where that is so.
         config: the run's configuration, nested.
         environment: versions, devices, commit and the `command` that repeats the run.
         evidence: what is shown beside the scores.
@@ -26,7 +26,8 @@ def page(
     Returns:
         The HTML text.
     """
-    warn = f' <strong class="warn">[{chosen(scores)}]</strong>' if scores["select"] == "test" else ""
+    words = ", ".join(cautions(scores))
+    warn = f' <strong class="warn">[{words}]</strong>' if words else ""
     noted = scores["left_out"] or scores["notes"]
     shown, told = evidence.pictures, sections.looked(scores)
     seen = gallery(shown, evidence.vector, told) if any(shown.values()) else ""
@@ -84,13 +85,21 @@ def _summary(scores: dict) -> str:
 
 
 def _banner(scores: dict) -> str:
-    if scores["select"] != "test":
-        return ""
-    why = (
-        f"Every held-out {scores['held_out']} was scored at the epoch that suits it best, so these scores are too high "
-        "for an unseen one. Compare them only with scores that were chosen the same way."
+    warnings = {}
+    if scores["select"] == "test":
+        warnings[chosen(scores)] = (
+            f"Every held-out {scores['held_out']} was scored at the epoch that suits it best, so these scores are too "
+            "high for an unseen one. Compare them only with scores that were chosen the same way."
+        )
+    if scores["held_out"] == "part":
+        warnings[MIXED] = (
+            "Networks were tested on people that they were trained on, so these scores are too high for an unseen one. "
+            "Compare them only with scores of clips that were split at random."
+        )
+    return "".join(
+        f'<p class="banner" role="note"><strong>Read with care: {what}.</strong> {why}</p>'
+        for what, why in warnings.items()
     )
-    return f'<p class="banner" role="note"><strong>Read with care: {chosen(scores)}.</strong> {why}</p>'
 
 
 CSS = """

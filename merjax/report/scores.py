@@ -17,6 +17,7 @@ SELECT = {
     "inner": "epoch chosen on training subjects held out for it",
     "test": "epoch chosen on the test {held_out}",
 }
+MIXED = "subjects mixed"
 PER_CLASS = {"precision": metrics.precision, "recall": metrics.recall, "f1": metrics.f1}
 SCORES = {"accuracy": metrics.accuracy, "uf1": metrics.uf1, "wf1": metrics.wf1, "uar": metrics.uar}
 
@@ -159,6 +160,15 @@ def chosen(scores: dict) -> str:
         scores: the content of scores.json.
     """
     return SELECT[scores["select"]].format(held_out=scores["held_out"])
+
+
+def cautions(scores: dict) -> tuple[str, ...]:
+    """The words that no score of a run can stand without, for they say why it is too high for an unseen person.
+
+    Args:
+        scores: the content of scores.json.
+    """
+    return (chosen(scores),) * (scores["select"] == "test") + (MIXED,) * (scores["held_out"] == "part")
 
 
 def uf1_by_epoch(outcome: Outcome) -> Float[np.ndarray, "r epochs"]:
@@ -328,9 +338,8 @@ def write_tables(folder: Path, outcome: Outcome, select: str, patience: int = 0)
                 *(outcome.split.names[fold], int(epochs[r, fold]) + 1),
             ]
             for r, seed in enumerate(outcome.seeds)
-            for s in np.unique(outcome.subject)
-            for mine in [outcome.subject == s]
-            for fold in [outcome.fold[mine][0]]
+            for s, fold in np.unique([outcome.subject, outcome.fold], axis=1).T
+            for mine in [(outcome.subject == s) & (outcome.fold == fold)]
         ),
     )
     hits = outcome.hits

@@ -137,7 +137,7 @@ def curves(scores: dict, evidence: Evidence, drawn: dict[str, str], warn: str) -
     held_out, count = scores["held_out"], len(evidence.uf1)
     runs = f"Mean training loss of {many(len(evidence.loss), 'run')} (every seed and fold): median, and the band that"
     left = figure(drawn["loss"], f"{runs} holds the middle 80&nbsp;% of them.")
-    if warn:
+    if scores["select"] == "test":
         told = f"The scores are not read off the curve: each fold took the epoch that suits its own {held_out} best."
     else:
         told = "The curve is shown only to look at: it chose nothing."

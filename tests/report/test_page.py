@@ -261,6 +261,20 @@ def test_every_score_says_that_its_epoch_was_chosen_on_what_is_tested(databases,
     assert f"the one chosen on the test {held_out} is too high for an unseen person" in honest
 
 
+def test_every_score_says_that_subjects_are_mixed():
+    text = build(held_out="part", protocol="5 random parts of the clips, subjects mixed", seeds=2)
+    captions = [
+        c for c in Outline(text).captions if not re.match(r"s1/|Clips per class|Mean training|The same pred", c)
+    ]
+    assert len(captions) == 10
+    assert all("[subjects mixed]" in caption for caption in captions)
+    assert "Read with care: subjects mixed." in text[: text.index("<h2>")]
+    assert "chose nothing" in text
+    both = build(held_out="part", select="test")
+    assert "[epoch chosen on the test part, subjects mixed]" in both
+    assert both.count("Read with care: ") == 2
+
+
 @pytest.mark.parametrize("select", ["last", "test"])
 def test_the_mean_over_databases_stands_among_the_scores_with_the_words_of_its_epoch(select):
     mean = {"accuracy": 0.4567, "uar": 0.3456, "uar_interval": [0.2111, 0.4222]}
