@@ -131,9 +131,8 @@ def _classes(comparison: Comparison) -> Table:
 
 def _unlike(one: Difference) -> str:
     """What sets two runs apart beside their methods."""
-    parts = ["epochs"] * (one.first.words != one.second.words) + ["protocol"] * (
-        one.first.protocol != one.second.protocol
-    )
+    parts = ["epochs"] * (one.first.words != one.second.words)
+    parts += ["protocols"] * (one.first.protocol != one.second.protocol)
     return f"no: {' and '.join(parts)} differ" if parts else "yes"
 
 

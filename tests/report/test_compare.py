@@ -343,7 +343,7 @@ def test_unlike_runs_are_told_and_not_ranked(tmp_path, rng):
     protocols = "Protocol: a: leave one subject out over 6 subjects; b: leave one database out over 2 databases."
     assert tables["Scores"].caption.endswith(protocols)
     assert [row[0] for row in tables["Scores"].rows] == ["a", "b"]
-    assert {row[-1] for row in tables["Differences"].rows} == {"no: protocol differ"}
+    assert {row[-1] for row in tables["Differences"].rows} == {"no: protocols differ"}
 
 
 def test_runs_together_answer_by_the_mean_of_their_probabilities(folders, clips, capsys):
