@@ -1,5 +1,6 @@
 """A run that is killed, again and again, ends with the bits of one that was not."""
 
+import re
 import shutil
 import signal
 import socket
@@ -73,18 +74,31 @@ def test_one_of_two_processes_is_killed(tmp_path):
 
     for victim in (1, 0):
         pair = both(cut, address(), changes)
-        saves = cut / "checkpoints"
-        start = time.monotonic()
-        before = names(saves)
-        while names(saves) == before:
-            assert time.monotonic() - start < 120
-            assert pair[victim].poll() is None, pair[victim].stderr.read()
-            time.sleep(0.05)
+        wait_for_a_save(cut, pair[victim])
         pair[victim].send_signal(signal.SIGKILL)
         pair[victim].communicate()
         pair[1 - victim].communicate(timeout=600)  # ends by itself, for the other is gone
         assert pair[1 - victim].returncode != 0
         assert not (cut / "scores.json").exists()
+    for process in both(cut, address(), changes):
+        _, error = process.communicate(timeout=900)
+        assert process.returncode == 0, error
+    assert_equal(cut, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [0, 1])
+def test_one_of_two_processes_is_asked_to_end_and_both_save_the_same_epoch(tmp_path, asked):
+    changes = CHANGES | {"train.epochs": 200}
+    whole, cut = undisturbed(tmp_path / "whole", changes), tmp_path / "cut"
+    pair = both(cut, address(), changes)
+    wait_for_a_save(cut, pair[asked])
+    pair[asked].send_signal(signal.SIGTERM)
+    told = [process.communicate(timeout=300)[1] for process in pair]
+    assert [process.returncode for process in pair] == [128 + signal.SIGTERM] * 2, told
+    (epoch,) = {re.search(r"interrupted after epoch (\d+), which is saved", error)[1] for error in told}
+    assert any(name.endswith(f"/{epoch}") for name in names(cut / "checkpoints"))
+    assert not (cut / "scores.json").exists()
     for process in both(cut, address(), changes):
         _, error = process.communicate(timeout=900)
         assert process.returncode == 0, error
@@ -102,6 +116,15 @@ def test_two_processes_train_what_one_does(tmp_path):
     assert "report:" in told[0][0]
     assert "report:" not in told[1][0]
     assert_equal(tmp_path / "pair", whole)
+
+
+def wait_for_a_save(folder, process):
+    """Until there is a checkpoint that was not there."""
+    start, before = time.monotonic(), names(folder / "checkpoints")
+    while names(folder / "checkpoints") == before:
+        assert time.monotonic() - start < 120
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
 
 
 def names(folder):
