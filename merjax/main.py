@@ -19,6 +19,8 @@ from merjax.ops.augment import flip, random_augment, through_hsv
 from merjax.prepare import prepare, subjects_of
 from merjax.types import Dataset
 
+ENSEMBLE = "Every prediction is the mean of {} networks; what a network sees is shown of the first of them."
+
 
 def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
     """Trains and scores one experiment; a run of the same config that was cut off in `workdir` goes on from there.
@@ -93,7 +95,7 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
                 *dataset.notes(),
                 *told,
                 *chosen.told,
-                *([f"Every prediction is the mean of {settings.together} networks."] if settings.together > 1 else []),
+                *([ENSEMBLE.format(settings.together)] if settings.together > 1 else []),
                 *(report.stopped(rows, row, epoch, split) for row, epoch in trained.stopped.items()),
                 *loso.remarks(split, dataset.clips, dataset.classes),
             ],

@@ -145,7 +145,10 @@ def test_networks_that_vote_give_the_mean_of_their_probabilities(tmp_path):
     alone = main.run(settings(seeds=4), tmp_path / "alone")
     pairs = main.run(settings(seeds=2, **{"train.together": 2}), tmp_path / "pairs")
     assert (alone["seeds"], pairs["seeds"]) == ([0, 1, 2, 3], [0, 2])
-    assert "Every prediction is the mean of 2 networks." in pairs["notes"]
+    assert (
+        "Every prediction is the mean of 2 networks; what a network sees is shown of the first of them."
+        in pairs["notes"]
+    )
     four, two = (
         np.array([[float(row[name]) for name in alone["classes"]] for row in rows(tmp_path / name / "predictions.csv")])
         for name in ("alone", "pairs")
