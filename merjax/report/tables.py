@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from merjax.report.page import document
 
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"  # never wider than a line
 LONG = 24  # letters of a cell that may be broken; a score with its interval has fewer
 MORE = """
 main { max-width: 1040px; } .warn { white-space: normal; } .pair { margin-bottom: 1rem; }
@@ -85,8 +86,8 @@ def _marked(words: str) -> str:
 
 
 def latex(tables: Sequence[Table], remarks: Sequence[str]) -> str:
-    """As floats of LaTeX with booktabs; remarks stand as comments above."""
-    lines = [r"% Needs \usepackage{booktabs}.", *(f"% {remark}" for remark in remarks)]
+    """As floats of LaTeX with booktabs, shrunk where they are wider than a line; remarks stand as comments above."""
+    lines = [r"% Needs \usepackage{booktabs} and \usepackage{graphicx}.", *(f"% {remark}" for remark in remarks)]
     for table in tables:
         caption = " ".join(filter(None, (f"{table.title}.", table.caption, table.warn)))
         longest = [max(map(len, column)) for column in zip(table.head, *table.rows, strict=True)]
@@ -99,11 +100,11 @@ def latex(tables: Sequence[Table], remarks: Sequence[str]) -> str:
         lines += [
             "",
             r"\begin{table}",
-            f"  \\centering\\{size}\\setlength{{\\tabcolsep}}{{4pt}}",
+            f"  \\centering\\{size}\\setlength{{\\tabcolsep}}{{4pt}}\\setlength{{\\belowcaptionskip}}{{4pt}}",
             f"  \\caption{{{_escaped(caption)}}}",
         ]
-        lines += [f"  \\begin{{tabular}}{{{columns}}}", r"    \toprule", f"    {rows[0]}", r"    \midrule"]
-        lines += [*(f"    {row}" for row in rows[1:]), r"    \bottomrule", r"  \end{tabular}"]
+        lines += [f"  {FITTED}{{\\begin{{tabular}}{{{columns}}}", r"    \toprule", f"    {rows[0]}", r"    \midrule"]
+        lines += [*(f"    {row}" for row in rows[1:]), r"    \bottomrule", r"  \end{tabular}}"]
         lines += [r"  \par\smallskip\footnotesize\raggedright"] * bool(table.notes)
         lines += [f"  {_escaped(note)}\\par" for note in table.numbered]
         lines.append(r"\end{table}")

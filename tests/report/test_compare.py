@@ -22,7 +22,7 @@ from merjax.report.compare import by_subject, compare, difference
 from merjax.report.finished import read_runs, together
 from merjax.report.published import Beside
 from merjax.report.scores import SCORES
-from merjax.report.tables import Table, latex, markdown, text
+from merjax.report.tables import FITTED, Table, latex, markdown, text
 from merjax.types import Annotation, InputError
 
 MACRO = {"average": "macro", "zero_division": 0}
@@ -296,7 +296,8 @@ def test_markdown_tables_have_as_many_cells_in_every_row(wrote):
 
 def test_latex_has_booktabs_balanced_braces_and_escapes(wrote):
     written, _ = wrote(".tex")
-    assert r"\usepackage{booktabs}" in written
+    assert r"\usepackage{booktabs} and \usepackage{graphicx}" in written
+    assert written.count(FITTED + r"{\begin{tabular}") == written.count(r"\end{tabular}}") == 5
     assert written.count(r"\toprule") == written.count(r"\midrule") == written.count(r"\bottomrule") == 5
     assert written.count(r"\begin{table}") == written.count(r"\end{table}") == written.count(r"\caption{") == 5
     for body in re.findall(r"\\toprule(.*?)\\bottomrule", written, re.DOTALL):
