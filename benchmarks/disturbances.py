@@ -4,7 +4,8 @@
     python benchmarks/disturbances.py --out=FOLDER --model=papers --epochs=25 --lr=1e-3
     python benchmarks/disturbances.py --out=FOLDER --model=off_apexnet --inputs=onset_apex,cof
 
-With "papers" every input has a network that its paper has, or else ResNet-18, in a small form.
+With "papers" every input has a network that its paper has, or else ResNet-18, in a small form; there are three rows
+more that the papers' claims need, and a table of these claims: paired differences in every column.
 
 Leave one subject out over 10 subjects, 64 x 64 pixels, last epoch, with the 95 % interval from resampling subjects. The
 undisturbed clips have a still head and light and no noise, and every column turns one dial alone. Flow is TV-L1 of the
@@ -19,15 +20,19 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from merjax import config
+from merjax import config, metrics
 from merjax import main as story
 from merjax.models import MODELS
+from merjax.report.compare import compare
+from merjax.report.finished import read_run
 
 SETS = {  # column: fields of data.synthetic
     "actions": {},
@@ -72,19 +77,49 @@ PAPERS = {  # every input that is shown: a network of its paper, and the fields 
     "mm_cof": ("resnet18", SMALL),
     "dynamic_flow": ("resnet18", SMALL),
 }
+WHOLE = {"views": ("whole",), "test_views": ("whole",)}
+COMPARED = {  # more rows, an input and after the colon what is else about it: network, its fields, fields of training
+    "onset_apex:resnet18": ("resnet18", SMALL, {}),
+    "dynamic_views:whole": ("resnet18", SMALL, WHOLE),
+    "dynamic_views:with_phases": ("resnet18", SMALL, {**WHOLE, "views": ("whole", "rise", "fall")}),
+}
+CLAIMS = {  # what a paper holds to be better, and than what; the number is that of methods.md's papers
+    "1 COF, VGG19: both phases minus the rise": ("cof", "onset_apex"),
+    "2 dual-phase: with the phases' images minus without, ResNet-18": (
+        "dynamic_views:with_phases",
+        "dynamic_views:whole",
+    ),
+    "3 DIANet minus ResNet-18 on the whole clip's image": ("phase_dynamic_images", "dynamic_views:whole"),
+    "3 DIANet minus ResNet-18 on the rise's image": ("phase_dynamic_images", "rise_dynamic_image"),
+    "4 AFN: TRDI with MIDI minus MIDI": ("trdi_midi", "midi"),
+    "4 AFN minus ResNet-18 on TRDI": ("trdi_midi", "dynamic_views:whole"),
+    "5 MM-COF, ResNet-18: both phases minus the rise": ("mm_cof", "onset_apex:resnet18"),
+    "5 FMANet minus ResNet-18 on MM-COF": ("two_phases", "mm_cof"),
+    "6 MEGANet: MESTI minus the dynamic image": ("mesti", "dynamic_image"),
+}
 
 
 def experiment(given: argparse.Namespace, name: str, fields: dict[str, object]) -> ConfigDict:
     """One cell of the table."""
     c = config.default()
     c.data.synthetic.update({**SIZE, **fields})
-    c.input.name, c.flow.name = name, "tvl1"
-    c.model.name, changes = PAPERS[name] if given.model == "papers" else (given.model, NETWORKS.get(given.model, {}))
-    if "scale" in c.input[name]:
-        c.input[name].scale = given.scale
+    c.input.name, c.flow.name = name.partition(":")[0], "tvl1"
+    if given.model == "papers":
+        c.model.name, changes, training = COMPARED[name] if name in COMPARED else (*PAPERS[name], {})
+    else:
+        c.model.name, changes, training = given.model, NETWORKS.get(given.model, {}), {}
+    if "scale" in c.input[c.input.name]:
+        c.input[c.input.name].scale = given.scale
     c.model[c.model.name].update(changes)
+    c.train.update(training)
     c.train.epochs, c.train.lr, c.report.gallery = given.epochs, given.lr, 0
     return c.lock()
+
+
+def place(given: argparse.Namespace, name: str, column: str) -> Path:
+    """The folder of a run; the two tables share the undisturbed clips of the first set."""
+    case = "none" if column == "actions" else column.replace(" ", "_").replace("%", "percent")
+    return given.out / f"{given.model}-{given.scale}" / case / name.replace(":", "_")
 
 
 def cell(folder: Path, c: ConfigDict) -> str:
@@ -99,11 +134,30 @@ def cell(folder: Path, c: ConfigDict) -> str:
     return f"{whole['uf1']:.2f} [{low:.2f}, {high:.2f}]"
 
 
+def claims(given: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Differences in UF1 that the papers' claims are about, starred where p is < 0.05, by Holm over all of a claim."""
+    columns = (*SETS, *[column for column in DISTURBANCES if column != "none"])
+    shown = {claim: pair for claim, pair in CLAIMS.items() if set(pair) <= set(names)}
+    cells = []
+    for pair in shown.values():
+        runs = [[read_run(place(given, name, column), name) for name in pair] for column in columns]
+        found = [one for each in runs for one in compare(each).differences if one.score == "uf1"]
+        corrected = metrics.holm(np.array([one.p for one in found]))
+        cells.append(
+            [
+                f"{one.estimate.value:+.2f} [{one.estimate.low:+.2f}, {one.estimate.high:+.2f}]" + " *" * (p < 0.05)
+                for one, p in zip(found, corrected, strict=True)
+            ]
+        )
+    lines = [f"| | {' | '.join(shown)} |", "| --- |" + " --- |" * len(shown)]
+    return lines + [f"| {' | '.join(row)} |" for row in zip(columns, *cells, strict=True)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Which input survives what, on drawn faces.")
     parser.add_argument("--out", type=Path, required=True, help="folder that keeps every run")
     parser.add_argument("--model", default="linear", choices=(*MODELS, "papers"))
-    parser.add_argument("--inputs", default=",".join(PAPERS), help="names with commas between")
+    parser.add_argument("--inputs", help="names with commas between; all by default")
     parser.add_argument("--scale", default="symmetric", choices=("symmetric", "minmax"), help="of images")
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--lr", type=float, default=1e-2)
@@ -113,7 +167,7 @@ def main() -> None:
     jax.config.update("jax_compilation_cache_dir", str(given.out / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
-    names = given.inputs.split(",")
+    names = given.inputs.split(",") if given.inputs else [*PAPERS, *(COMPARED if given.model == "papers" else ())]
     print(
         f"{given.model}, images {given.scale}, {given.epochs} epochs, learning rate {given.lr:g}, jax {jax.__version__}"
     )
@@ -124,16 +178,11 @@ def main() -> None:
                 row = []
                 for column, fields in columns.items():
                     bar.set_postfix_str(f"{name}, {column}")
-                    case = "none" if not fields else column
-                    folder = (
-                        given.out
-                        / f"{given.model}-{given.scale}"
-                        / case.replace(" ", "_").replace("%", "percent")
-                        / name
-                    )
-                    row.append(cell(folder, experiment(given, name, fields)))
+                    row.append(cell(place(given, name, column), experiment(given, name, fields)))
                     bar.update()
                 bar.write(f"| `{name}` | {' | '.join(row)} |")
+    if given.model == "papers":
+        print("\n" + "\n".join(claims(given, names)))
 
 
 if __name__ == "__main__":
