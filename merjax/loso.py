@@ -200,10 +200,10 @@ def remarks(split: Split, clips: Sequence[Annotation], classes: tuple[str, ...])
             if members & test and not members & train
         ]
     person = [(clip.database, clip.subject) for clip in clips]
-    known = sum(
-        len({i for i in test if person[i] in {person[j] for j in train}})
-        for train, test in zip(trained, tested, strict=True)
-    )
+    known = 0
+    for train, test in zip(trained, tested, strict=True):
+        people = {person[i] for i in train}
+        known += sum(person[i] in people for i in test)
     if known:
         found.append(
             f"Clips tested by a network that was trained on others of the same subject: {known} of {len(ever_tested)}; "
