@@ -145,7 +145,7 @@ def claims(given: argparse.Namespace, names: Sequence[str]) -> list[str]:
         corrected = metrics.holm(np.array([one.p for one in found]))
         cells.append(
             [
-                f"{one.estimate.value:+.2f} [{one.estimate.low:+.2f}, {one.estimate.high:+.2f}]" + " *" * (p < 0.05)
+                "{:+.2f} [{:+.2f}, {:+.2f}]".format(*one.estimate) + " \\*" * bool(p < 0.05)
                 for one, p in zip(found, corrected, strict=True)
             ]
         )
