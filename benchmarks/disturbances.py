@@ -83,7 +83,7 @@ COMPARED = {  # more rows, an input and after the colon what is else about it: n
     "dynamic_views:whole": ("resnet18", SMALL, WHOLE),
     "dynamic_views:with_phases": ("resnet18", SMALL, {**WHOLE, "views": ("whole", "rise", "fall")}),
 }
-CLAIMS = {  # what a paper holds to be better, and than what; the number is that of methods.md's papers
+CLAIMS = {  # what a paper holds to be better, and than what; papers by their numbers in docs/experiments.md
     "1 COF, VGG19: both phases minus the rise": ("cof", "onset_apex"),
     "2 dual-phase: with the phases' images minus without, ResNet-18": (
         "dynamic_views:with_phases",

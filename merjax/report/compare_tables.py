@@ -98,7 +98,8 @@ def _plot(scored: Sequence[Scored], score: str) -> str:
     rows = []
     for one in scored:
         value, low, high = getattr(one.whole, score)
-        name = one.run.label.replace(one.run.words, CHOSEN)  # short enough to draw
+        words = ", ".join(CHOSEN if word == one.run.words else word for word in cautions(one.run.scores))
+        name = f"{one.run.name} [{words}]" if words else one.run.name  # short enough to draw
         rows.append(figures.Interval(name, value, low, high, 1 / max(1, present)))
     return figures.intervals(rows, score.upper())
 
