@@ -72,8 +72,11 @@ def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Pat
     say(
         f"by {plan.over_folds} on {mesh.size} {jax.default_backend()} device(s), about {plan.gib_a_device} GiB on each;"
     )
-    say("compiling ...")
+    ended = all(Keeper(place_of(folder, first, chunk)).last() == END for first in parts)
+    say("all of it has ended before" if ended else "compiling ...")
     program = Program(job, plan.over_folds, mesh, parallel.part(rows, 0, chunk), samples)
+    if not ended:
+        program.compile()
     histories = []
     with signals() as asked, tqdm(total=job.epochs * len(parts), unit="epoch", disable=jax.process_index() > 0) as bar:
         for first in parts:

@@ -14,6 +14,9 @@ from jaxtyping import Array, PyTree
 from merjax import memory, parallel, train
 from merjax.types import Curves, Fold, Rows, Samples, State
 
+# Of drawing random weights, on the CPU: as fast, and compiled in a third to a sixth of the time (docs/speed.md).
+QUICK = {"xla_backend_optimization_level": 1}
+
 
 class Job(NamedTuple):
     """How one row is trained.
@@ -99,25 +102,41 @@ def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
 
 
 class Program:
-    """An epoch of `chunk` rows, compiled once for all parts."""
+    """An epoch of `chunk` rows, traced and then compiled once for all parts.
+
+    Attributes:
+        states: shapes of the states of all rows, with how they are split over the devices.
+        curves: shapes of an epoch's curves.
+        seconds: what tracing and compiling took.
+    """
 
     def __init__(self, job: Job, how: str, mesh: Mesh, rows: Rows, samples: Samples) -> None:
-        self.job, self.mesh, self.samples = job, mesh, samples
-        lift = partial(parallel.over_folds, how=how, mesh=mesh)
         began = time.perf_counter()
-        keys, folds = parallel.place_rows(rows, mesh)
+        self.job, self.how, self.mesh, self.samples = job, how, mesh, samples
+        self.lift = partial(parallel.over_folds, how=how, mesh=mesh)
+        self.keys, self.folds = parallel.place_rows(rows, mesh)
         sharding = parallel.sharded(mesh)
-        self.init = jax.jit(lift(job.init), out_shardings=sharding)
-        shapes = jax.eval_shape(self.init, keys, folds, samples)
-        self.states = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), shapes)
-        if how == "steps":
-            self.epoch: Callable = by_steps(job, lift)
-            self.epoch(keys, self.begin(keys, folds), folds, samples)  # compiles
-        else:
-            epoch = jax.jit(lift(partial(train.epoch, **job.bound)), donate_argnums=1)
-            self.epoch = epoch.lower(keys, self.states, folds, samples).compile()
-        self.curves = jax.eval_shape(lift(partial(train.epoch, **job.bound)), keys, self.states, folds, samples)[1]
+        init = jax.jit(self.lift(job.init), out_shardings=sharding)
+        self.of_init = init.trace(self.keys, self.folds, samples)
+        self.states = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), self.of_init.out_info
+        )
+        epoch = jax.jit(self.lift(partial(train.epoch, **job.bound)), donate_argnums=1)
+        self.of_epoch = epoch.trace(self.keys, self.states, self.folds, samples)
+        self.curves = self.of_epoch.out_info[1]
         self.seconds = time.perf_counter() - began
+
+    def compile(self) -> None:
+        """Makes `init` and `epoch`; a run that has ended needs neither."""
+        began = time.perf_counter()
+        options = QUICK if jax.default_backend() == "cpu" else None
+        self.init: Callable = self.of_init.lower().compile(compiler_options=options)
+        if self.how == "steps":
+            self.epoch: Callable = by_steps(self.job, self.lift)
+            self.epoch(self.keys, self.begin(self.keys, self.folds), self.folds, self.samples)  # compiles
+        else:
+            self.epoch = self.of_epoch.lower().compile()
+        self.seconds += time.perf_counter() - began
 
     def begin(self, keys: Array, folds: Fold) -> State:
         """Untrained states."""
