@@ -5,6 +5,7 @@ would turn the noise left of it into a random walk.
 """
 
 import functools
+import math
 
 import flax.linen as nn
 import jax
@@ -21,8 +22,9 @@ STANDARDS = {  # mean and deviation of the channels that weights were trained wi
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-PATCH_BYTES = 2**20  # about what a core's second-level cache holds
+PATCH_BYTES = 2**20  # of a block, about what a core's second-level cache holds; a larger kernel makes blocks as large
 PLANES_CHANNELS = 8  # with more, pixels are long enough to be copied whole
+DIRECT_SIDE = 4  # on smaller maps the library's convolution, or XLA's in its place, is many times slower
 WINOGRAD_CHANNELS = 64  # with fewer, its sums cost more than the products that it saves
 WINOGRAD_ROW = 2048  # numbers in a row of the image; the same
 
@@ -92,9 +94,12 @@ def conv_planes(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], str
 
 
 def images_at_once(x: tuple[int, ...], kernel: tuple[int, ...], stride: int) -> int:
-    """Images whose patches fit a core's cache; divides their number. By the shapes of all images and of the kernel."""
+    """Images whose patches fit a core's cache; divides their number. By the shapes of all images and of the kernel.
+
+    A kernel that does not fit by itself is read, and its gradient added to, once a block: then patches may be as large.
+    """
     one_image = 4 * x[1] * x[2] * kernel[0] ** 2 * x[3] // stride**2
-    most = max(1, PATCH_BYTES // one_image)
+    most = max(one_image, PATCH_BYTES, 4 * math.prod(kernel)) // one_image
     return max(size for size in range(1, min(most, x[0]) + 1) if x[0] % size == 0)
 
 
@@ -164,7 +169,7 @@ def by_shape(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: 
         return "patches"  # the image itself
     if channels <= PLANES_CHANNELS and images_at_once(padded, kernel, stride) > 1:
         return "planes"
-    if stride > 1:
+    if stride > 1 or min(x[1:3]) < DIRECT_SIDE:
         return "blocks"
     least = min(channels, features)
     wide = least >= WINOGRAD_CHANNELS and x[2] * least >= WINOGRAD_ROW

@@ -73,6 +73,12 @@ def test_a_resnet18_trunk_has_the_parameters_of_resnet18():
     )
 
 
+def test_a_block_of_images_has_as_many_patches_as_fit_the_cache_or_weigh_as_much_as_the_kernel():
+    assert layers.images_at_once((16, 56, 56, 64), (3, 3, 64, 64), 1) == 1  # 7.2 MB of patches an image
+    assert layers.images_at_once((16, 8, 8, 16), (3, 3, 16, 16), 1) == 16  # 37 kB
+    assert layers.images_at_once((15, 16, 16, 256), (3, 3, 256, 512), 2) == 5  # 590 kB, and a kernel of 4.7 MB
+
+
 def test_a_way_is_chosen_by_shape():
     assert layers.by_shape((64, 28, 28, 3), (3, 3, 3, 16), 1, 1) == "planes"
     assert layers.by_shape((16, 224, 224, 3), (7, 7, 3, 64), 2, 3) == "blocks"  # one image's patches are 8 MB
@@ -80,6 +86,8 @@ def test_a_way_is_chosen_by_shape():
     assert layers.by_shape((16, 112, 112, 32), (3, 3, 32, 64), 1, 1) == "direct"
     assert layers.by_shape((16, 56, 56, 64), (3, 3, 64, 64), 1, 1) == "winograd"
     assert layers.by_shape((16, 7, 7, 512), (3, 3, 512, 512), 1, 1) == "winograd"
+    assert layers.by_shape((16, 4, 4, 128), (3, 3, 128, 128), 1, 1) == "direct"
+    assert layers.by_shape((16, 2, 2, 512), (3, 3, 512, 512), 1, 1) == "blocks"  # the library refuses such small maps
     assert layers.by_shape((16, 28, 28, 128), (5, 5, 128, 128), 1, 2) == "direct"
     assert layers.by_shape((16, 56, 56, 64), (1, 1, 64, 128), 2, 0) == "patches"
 
