@@ -165,7 +165,7 @@ def by_shape(x: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: 
     """The way that was fastest on the CPU (docs/speed.md); images lie innermost only where several go together."""
     size, _, channels, features = kernel
     padded = (x[0], x[1] + 2 * padding, x[2] + 2 * padding, channels)
-    if size == 1:
+    if size == 1 or padded[1:3] == (size, size):
         return "patches"  # the image itself
     if channels <= PLANES_CHANNELS and images_at_once(padded, kernel, stride) > 1:
         return "planes"

@@ -90,6 +90,7 @@ def test_a_way_is_chosen_by_shape():
     assert layers.by_shape((16, 2, 2, 512), (3, 3, 512, 512), 1, 1) == "blocks"  # the library refuses such small maps
     assert layers.by_shape((16, 28, 28, 128), (5, 5, 128, 128), 1, 2) == "direct"
     assert layers.by_shape((16, 56, 56, 64), (1, 1, 64, 128), 2, 0) == "patches"
+    assert layers.by_shape((16, 7, 7, 512), (7, 7, 512, 4096), 1, 0) == "patches"  # a dense layer
 
 
 @pytest.mark.parametrize(("size", "padding"), [(3, 1), (3, 0), (5, 2), (4, 1), (1, 0)])
