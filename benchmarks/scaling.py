@@ -92,11 +92,13 @@ def strategies() -> None:
     }
     ways = ("steps", "map", "vmap", "shard_map", "shard_vmap")
     print(f"| ms a fold-step, 8 folds | {' | '.join(ways)} |\n| --- |{' --- |' * len(ways)}")
-    for title, (name, batch, steps, epochs, side, streams, own) in cases.items():
-        samples, job = clips(side=side, streams=streams), job_of(name, batch, steps, epochs, **own)
-        times = {way: [run(table(samples, 8), samples, job, way)[0] for _ in range(3)] for way in ways}
-        cells = [f"{1e3 * statistics.median(times[way]) / (8 * steps * epochs):.1f}" for way in ways]
-        print(f"| {title} | {' | '.join(cells)} |", flush=True)
+    with tempfile.TemporaryDirectory() as compiled:  # once in three runs
+        jax.config.update("jax_compilation_cache_dir", compiled)
+        for title, (name, batch, steps, epochs, side, streams, own) in cases.items():
+            samples, job = clips(side=side, streams=streams), job_of(name, batch, steps, epochs, **own)
+            times = {way: [run(table(samples, 8), samples, job, way)[0] for _ in range(3)] for way in ways}
+            cells = [f"{1e3 * statistics.median(times[way]) / (8 * steps * epochs):.1f}" for way in ways]
+            print(f"| {title} | {' | '.join(cells)} |", flush=True)
 
 
 def protocol() -> None:
