@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import HOW, Conv, Dropout, check_names
+from merjax.models.layers import HOW, BatchNorm, Conv, Dropout, check_names
 
 
 class LEARNet(nn.Module):
@@ -59,7 +59,7 @@ class LEARNet(nn.Module):
             return nn.relu(layer(same(y, size)))
 
         def norm(y: Float[Array, "b h w c"], name: str) -> Float[Array, "b h w c"]:
-            return nn.BatchNorm(use_running_average=not train, momentum=0.99, epsilon=1e-3, name=name)(y)
+            return BatchNorm(momentum=0.99, epsilon=1e-3, name=name)(y, train=train)
 
         stem = conv(x[:, 0], 16, 3, "stem")
         ends = []

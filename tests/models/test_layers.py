@@ -125,3 +125,39 @@ def test_the_direct_convolution_and_its_gradients_are_plain_convolutions():
     for line in convolutions:
         assert "dim_labels=b01f_01io->b01f" in line
         assert not any(word in line for word in ("lhs_", "rhs_", "group_count"))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("kind", ["batch", "group"])
+def test_norms_are_those_of_flax_with_gradients_and_running_statistics(kind, dtype):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(1.0, 2.0, (6, 5, 4, 8)), dtype)
+    params = {"scale": jnp.asarray(rng.normal(size=8), dtype), "bias": jnp.asarray(rng.normal(size=8), dtype)}
+    stats = {"mean": jnp.asarray(rng.normal(size=8), jnp.float32), "var": jnp.asarray(rng.random(8), jnp.float32)}
+    if kind == "batch":
+        variables = {"params": params, "batch_stats": stats}
+        mine, right = layers.BatchNorm(), nn.BatchNorm(momentum=0.9, epsilon=1e-5)
+        ways = [
+            (
+                lambda v, x, t=t: mine.apply(v, x, train=t, mutable=["batch_stats"]),
+                lambda v, x, t=t: right.apply(v, x, use_running_average=not t, mutable=["batch_stats"]),
+            )
+            for t in (True, False)
+        ]
+    else:
+        variables = {"params": params}
+        mine, right = layers.GroupNorm(2), nn.GroupNorm(2, epsilon=1e-5)
+        ways = [(lambda v, x: (mine.apply(v, x), {}), lambda v, x: (right.apply(v, x), {}))]
+    near = 1e-4 if dtype == jnp.float32 else 0.1
+    for pair in ways:
+        (y, changed), (expected, right_changed) = (way(variables, x) for way in pair)
+        assert y.dtype == expected.dtype == dtype
+        gradients = [
+            jax.grad(
+                lambda p, x, way=way: (way(variables | {"params": p}, x)[0].astype(jnp.float32) ** 3).mean(), (0, 1)
+            )(params, x)
+            for way in pair
+        ]
+        found, wanted = (y, changed, gradients[0]), (expected, right_changed, gradients[1])
+        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+            np.testing.assert_allclose(np.float32(a), np.float32(b), atol=near, rtol=near)
