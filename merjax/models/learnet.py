@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import HOW, BatchNorm, Conv, Dropout, check_names
+from merjax.models.layers import HOW, Conv, Dropout, check_names
+from merjax.models.norms import BatchNorm
 
 
 class LEARNet(nn.Module):

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from merjax.models import layers
+from merjax.models import layers, norms
 
 
 @pytest.mark.parametrize(("size", "stride", "channels"), [(1, 1, 4), (1, 2, 4), (3, 1, 3), (3, 2, 5), (7, 2, 3)])
@@ -136,7 +136,7 @@ def test_norms_are_those_of_flax_with_gradients_and_running_statistics(kind, dty
     stats = {"mean": jnp.asarray(rng.normal(size=8), jnp.float32), "var": jnp.asarray(rng.random(8), jnp.float32)}
     if kind == "batch":
         variables = {"params": params, "batch_stats": stats}
-        mine, right = layers.BatchNorm(), nn.BatchNorm(momentum=0.9, epsilon=1e-5)
+        mine, right = norms.BatchNorm(), nn.BatchNorm(momentum=0.9, epsilon=1e-5)
         ways = [
             (
                 lambda v, x, t=t: mine.apply(v, x, train=t, mutable=["batch_stats"]),
@@ -146,7 +146,7 @@ def test_norms_are_those_of_flax_with_gradients_and_running_statistics(kind, dty
         ]
     else:
         variables = {"params": params}
-        mine, right = layers.GroupNorm(2), nn.GroupNorm(2, epsilon=1e-5)
+        mine, right = norms.GroupNorm(2), nn.GroupNorm(2, epsilon=1e-5)
         ways = [(lambda v, x: (mine.apply(v, x), {}), lambda v, x: (right.apply(v, x), {}))]
     near = 1e-4 if dtype == jnp.float32 else 0.1
     for pair in ways:
