@@ -51,10 +51,22 @@ def estimate(state: State, samples: Samples, net: nn.Module, *, batch: int, accu
         **how: precision and remat of `train.applied`.
     """
     objective = trial(state, samples, net, batch=batch // accumulate, **how)
-    kept = size(jax.eval_shape(lambda params: jax.vjp(objective, params)[1], state.params))
+    gradient = jax.make_jaxpr(lambda params: jax.vjp(objective, params)[1])(state.params).jaxpr
+    kept = size([v.aval for i, v in enumerate(gradient.outvars) if not is_constant(gradient, i)])
     gradients = size(state.params) * (2 if accumulate > 1 else 1)
     program = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB if jax.default_backend() == "cpu" else 0
     return Need(size(samples) + program // sharing(), 3 * size(state), kept + gradients + size(state))
+
+
+def is_constant(jaxpr: Any, result: int) -> bool:
+    """Whether a result of a traced program is one number repeated, as the zeros that relu keeps: never in memory."""
+    variable = jaxpr.outvars[result]
+    for equation in jaxpr.eqns:
+        if variable in equation.outvars:
+            if "jaxpr" in equation.params and equation.primitive.name in ("jit", "pjit"):
+                return is_constant(equation.params["jaxpr"].jaxpr, equation.outvars.index(variable))
+            return equation.primitive.name == "broadcast_in_dim" and equation.invars[0].aval.size == 1
+    return False
 
 
 def step_work(state: State, samples: Samples, net: nn.Module, *, batch: int, accumulate: int, **how: Any) -> int:

@@ -14,7 +14,7 @@ from jaxtyping import Array, PyTree
 from merjax import memory, parallel, train
 from merjax.types import Curves, Fold, Rows, Samples, State
 
-# Of drawing random weights, on the CPU: as fast, and compiled in a third to a sixth of the time (docs/speed.md).
+# Of drawing random weights, on the CPU: as fast, and compiled in a half to a sixth of the time (docs/speed.md).
 QUICK = {"xla_backend_optimization_level": 1}
 
 

@@ -101,6 +101,7 @@ def test_bfloat16_learns_the_same_and_keeps_weights_in_float32(tmp_path, whole):
 
 def test_a_finished_run_is_read_and_not_trained_again(tmp_path, whole, monkeypatch):
     trained(tmp_path)
+    monkeypatch.setattr(Program, "begin", lambda *_: pytest.fail("trained again"))
     monkeypatch.setattr(Program, "compile", lambda _: pytest.fail("compiled for nothing"))
     assert_same(trained(tmp_path), whole)
 
