@@ -212,11 +212,8 @@ def caption(told: dict[str, Told]) -> str:
     words = f"{len(scored)} of {len(told)} points have scores"
     if not scored:
         return f"{words}."
-    warning = (
-        " **A score whose epoch was chosen on what it is tested on is inflated and not comparable with the others.**"
-        if any(scores["select"] == "test" for scores in scored)
-        else ""
-    )
+    warned = sorted({caution for scores in scored for caution in report.cautions(scores)})
+    warning = f" **Scores with {' or '.join(warned)} are inflated and not comparable with others.**" if warned else ""
     return (
         f"{words}, pooled over folds, with 95 % intervals from resampling subjects. Epoch: {rules}.{warning} The best "
         "row of a table is chosen on what it is tested on too: its score says less than that of a single run."

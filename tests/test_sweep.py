@@ -100,13 +100,24 @@ def test_a_sweep_runs_what_is_missing_and_tells_all(tmp_path, monkeypatch):
     text = (tmp_path / "table.md").read_text()
     assert "3 of 3 points have scores" in text
     assert "Epoch: epoch chosen on the test subject / the last epoch" in text
-    assert "is inflated and not comparable" in text
-    assert text.count("epoch chosen on the test subject") == 2  # caption and row
+    assert "**Scores with epoch chosen on the test subject are inflated" in text
+    assert text.count("epoch chosen on the test subject") == 3  # twice in the caption, and in the row
 
     ran = []
     monkeypatch.setattr(main, "run", lambda c, folder: ran.append(folder.name))
     sweep.sweep(sweep.points(settings(**{"train.lr": 1e-3}), GRID[:1]), tmp_path, "Other config")
     assert ran == ["input=mesti"]  # scores of another config don't count as its own
+
+
+def test_the_caption_warns_of_all_that_inflates_a_score():
+    def told(select, held_out):
+        return sweep.Told({"select": select, "held_out": held_out})
+
+    honest, mixed, chosen = told("last", "subject"), told("last", "part"), told("test", "subject")
+    assert "inflated" not in sweep.caption({"a": honest})
+    assert "**Scores with subjects mixed are inflated" in sweep.caption({"a": honest, "b": mixed})
+    both = "**Scores with epoch chosen on the test subject or subjects mixed are inflated"
+    assert both in sweep.caption({"a": honest, "b": mixed, "c": chosen})
 
 
 def test_a_point_that_fails_is_one_sentence_and_the_rest_goes_on(tmp_path, monkeypatch):

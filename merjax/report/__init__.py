@@ -27,7 +27,19 @@ from merjax.report.scores import (
 )
 from merjax.report.svg import alone
 
-__all__ = ["SELECT", "Outcome", "chosen", "explained", "gather", "scores", "shown", "stopped", "summary", "write"]
+__all__ = [
+    "SELECT",
+    "Outcome",
+    "cautions",
+    "chosen",
+    "explained",
+    "gather",
+    "scores",
+    "shown",
+    "stopped",
+    "summary",
+    "write",
+]
 
 
 def write(
