@@ -27,7 +27,7 @@ def run(scores: dict, config: dict, shape: tuple[int, ...]) -> str:
         "repairs": f"{repair}{many(gone, 'clip')} left out{see}",
         "input": f"<b>{escape(config['input']['name'])}</b>: {size}{_arguments(config['input'])}",
         "network": f"<b>{escape(config['model']['name'])}</b>: {whole_number(plan['parameters'])} parameters"
-        f"{_arguments(config['model'])}{f', begun from {escape(start)}' if start else ', begun at random'}",
+        f", begun {f'from {escape(start)}' if start else 'at random'}{_arguments(config['model'])}",
         "training": f"{many(train['epochs'], 'epoch')}, batches of {train['batch']}, {escape(train['optimizer'])}, "
         f"rate {train['lr']:g} ({escape(train['schedule'])}), {escape(train['loss'])}{smooth}",
         "protocol": escape(scores["protocol"]),

@@ -137,6 +137,7 @@ tbody th { font-weight: 500; white-space: normal; min-width: 6rem; max-width: 16
 tr > :first-child { text-align: left; padding-left: 0; }
 .more { color: var(--soft); }
 .fields th, .fields td { text-align: left; white-space: normal; vertical-align: top; overflow-wrap: anywhere; }
+.fields th { min-width: 8rem; max-width: 20rem; }
 code, pre { font: 0.85rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { padding: 0.9rem 1.1rem; background: var(--wash); border-radius: 8px; overflow-x: auto; }
 summary { cursor: pointer; color: var(--accent); padding: 0.25rem 0; }
@@ -153,7 +154,7 @@ summary { cursor: pointer; color: var(--accent); padding: 0.25rem 0; }
 img { display: block; width: 112px; height: auto; image-rendering: pixelated; border-radius: 4px;
   outline: 1px solid var(--line); outline-offset: -1px; }
 @media (max-width: 560px) { main { padding: 2rem 1rem 3rem; } .cards { grid-template-columns: 1fr; }
-  th, td { padding: 0.45rem 0.5rem; } td span { display: block; } tbody th { max-width: 8rem; } }
+  th, td { padding: 0.45rem 0.5rem; } td span:not(.more) { display: block; } tbody th { max-width: 8rem; } }
 @media print { :root { --paper: #fff; }
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } figure, tr { break-inside: avoid; }
   h2, h3 { break-after: avoid; } .scroll { overflow: visible; } td span:not(.more) { display: block; }
