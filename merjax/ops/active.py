@@ -11,7 +11,7 @@ from merjax.ops.rank_pool import Frames, rank_pool, rescale
 
 
 def apex_frame(frames: Frames, apex: Int[Array, ""]) -> Float[Array, "1 h w c"]:
-    """The apex frame alone, 0..1: what an input without motion gives."""
+    """The apex frame alone, from 0 to 1: what an input without motion gives."""
     return frames[apex].astype(jnp.float32)[None] / 255.0
 
 
