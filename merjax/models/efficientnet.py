@@ -6,6 +6,7 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
@@ -37,8 +38,8 @@ class DepthwiseConv(nn.Module):
     Attributes:
         size: side of the kernel in pixels, odd.
         stride: step in pixels.
-        how: as in `layers.Conv`; all but "native" are one sum of shifted slices here, which stays fast in compiled
-            loops and under `vmap` over folds.
+        how: as in `layers.Conv`; all but "native" are `depthwise` here, which stays fast in compiled loops and under
+            `vmap` over folds.
     """
 
     size: int
@@ -51,15 +52,52 @@ class DepthwiseConv(nn.Module):
         channels, pad = x.shape[-1], self.size // 2
         fans_in = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
         kernel = self.param("kernel", fans_in, (self.size, self.size, 1, channels))
-        x = jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
         if self.how == "native" or (self.how == "auto" and jax.default_backend() != "cpu"):
             step, numbers = (self.stride, self.stride), ("NHWC", "HWIO", "NHWC")
             return jax.lax.conv_general_dilated(
-                x, kernel, step, "VALID", dimension_numbers=numbers, feature_group_count=channels
+                x, kernel, step, [(pad, pad)] * 2, dimension_numbers=numbers, feature_group_count=channels
             )
-        weights = kernel.reshape(-1, 1, 1, 1, channels)
-        slices = windows(x, self.size, self.stride)
-        return functools.reduce(jnp.add, [part * w for part, w in zip(slices, weights, strict=True)])
+        return depthwise(x, kernel, self.stride)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def depthwise(x: Float[Array, "b h w c"], kernel: Float[Array, "k k 1 c"], stride: int) -> Float[Array, "b y x c"]:
+    """Every channel by itself, as one sum of shifted slices; zeros on every side.
+
+    Its gradient keeps the image, where that of the sum would keep every slice of it.
+    """
+    weights = kernel.reshape(-1, 1, 1, 1, x.shape[-1])
+    slices = around(x, len(kernel), stride)
+    return functools.reduce(jnp.add, [part * w for part, w in zip(slices, weights, strict=True)])
+
+
+def around(x: Float[Array, "b h w c"], size: int, stride: int) -> list[Float[Array, "b y x c"]]:
+    """The shifted slices of images with zeros on every side."""
+    pad = size // 2
+    return windows(jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))), size, stride)
+
+
+def depthwise_gradient(
+    stride: int, kept: tuple[Float[Array, "b h w c"], Float[Array, "k k 1 c"]], dy: Float[Array, "b y x c"]
+) -> tuple[Float[Array, "b h w c"], Float[Array, "k k 1 c"]]:
+    """By the image: the turned kernel over `dy` spread out. By the kernel: image by image, which stay in the cache."""
+    x, kernel = kept
+    wide, few = np.array(x.shape[1:3]), np.array(dy.shape[1:3])
+    edges = [(0, int(after), stride - 1) for after in wide - stride * (few - 1) - 1]
+    spread = jax.lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+
+    def add(sums: list[Float[Array, "x c"]], image: tuple[Array, Array]) -> tuple[list[Float[Array, "x c"]], None]:
+        slices = around(image[0][None], len(kernel), stride)
+        products = [(part[0] * image[1]).sum(0, dtype=jnp.float32) for part in slices]
+        return [one + more for one, more in zip(sums, products, strict=True)], None
+
+    zeros = 0.0 * dy[0, 0].astype(jnp.float32)  # as different from device to device as the sums will be
+    sums, _ = jax.lax.scan(add, [zeros] * len(kernel) ** 2, (x, dy))
+    by_kernel = jnp.stack([one.sum(0) for one in sums]).reshape(kernel.shape).astype(kernel.dtype)
+    return depthwise(spread, kernel[::-1, ::-1], 1), by_kernel
+
+
+depthwise.defvjp(lambda x, kernel, stride: (depthwise(x, kernel, stride), (x, kernel)), depthwise_gradient)
 
 
 class SqueezeExcite(nn.Module):

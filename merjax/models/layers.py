@@ -65,7 +65,9 @@ def conv_patches(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], st
     over folds this becomes a batched matrix product, not a grouped convolution (benchmarks/conv.py).
     """
     slices = windows(x, kernel.shape[0], stride)
-    return jnp.concatenate(slices, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+    # One row a place: of more axes XLA would first turn the gradient round in memory.
+    patches = jnp.concatenate(slices, axis=-1).reshape(-1, kernel[..., 0].size)
+    return (patches @ kernel.reshape(-1, kernel.shape[-1])).reshape(*slices[0].shape[:-1], -1)
 
 
 def conv_blocks(x: Float[Array, "b h w c"], kernel: Float[Array, "i j c o"], stride: int) -> Float[Array, "b y x o"]:

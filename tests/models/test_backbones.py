@@ -10,7 +10,7 @@ from every_network import check_sizes, untrained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merjax.models.efficientnet import DepthwiseConv, EfficientNetB0, InvertedResidual
+from merjax.models.efficientnet import DepthwiseConv, EfficientNetB0, InvertedResidual, depthwise
 from merjax.models.layers import standardise
 from merjax.models.pretrained import load
 from merjax.models.resnet import ResNet18, ResNet50
@@ -228,3 +228,26 @@ def test_standardise_takes_the_mean_colour_to_zero():
 def test_impossible_arguments_are_refused(build, message):
     with pytest.raises(InputError, match=message):
         build()
+
+
+@pytest.mark.parametrize(("size", "stride", "shape"), [(3, 1, (5, 8)), (5, 1, (4, 3)), (3, 2, (7, 8)), (5, 2, (8, 5))])
+def test_the_depthwise_convolution_agrees_with_the_native_one_and_so_do_its_gradients(rng, size, stride, shape):
+    x = jnp.asarray(rng.normal(size=(2, 3, *shape, 6)), jnp.float32)  # two folds side by side
+    kernel = jnp.asarray(rng.normal(size=(2, size, size, 1, 6)), jnp.float32)
+
+    def native(x, kernel):
+        pad, numbers = [(size // 2, size // 2)] * 2, ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(
+            x, kernel, (stride, stride), pad, dimension_numbers=numbers, feature_group_count=6
+        )
+
+    def own(x, kernel):
+        return depthwise(x, kernel, stride)
+
+    expected, back = jax.vjp(jax.vmap(native), x, kernel)
+    found, own_back = jax.vjp(jax.vmap(own), x, kernel)
+    dy = jnp.asarray(rng.normal(size=expected.shape), jnp.float32)
+    for one, other in zip((found, *own_back(dy)), (expected, *back(dy)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
+    half = jax.vjp(jax.vmap(own), x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))[1](dy.astype(jnp.bfloat16))
+    assert [one.dtype for one in half] == [jnp.bfloat16] * 2
