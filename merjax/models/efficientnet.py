@@ -6,7 +6,6 @@ import math
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
@@ -82,8 +81,7 @@ def depthwise_gradient(
 ) -> tuple[Float[Array, "b h w c"], Float[Array, "k k 1 c"]]:
     """By the image: the turned kernel over `dy` spread out. By the kernel: image by image, which stay in the cache."""
     x, kernel = kept
-    wide, few = np.array(x.shape[1:3]), np.array(dy.shape[1:3])
-    edges = [(0, int(after), stride - 1) for after in wide - stride * (few - 1) - 1]
+    edges = [(0, (side - 1) % stride, stride - 1) for side in x.shape[1:3]]
     spread = jax.lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
 
     def add(sums: list[Float[Array, "x c"]], image: tuple[Array, Array]) -> tuple[list[Float[Array, "x c"]], None]:
