@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from merjax import loop, loso, main, metrics, parallel, program
 from merjax.config import recipe
+from merjax.folder import Folder
 from merjax.inner import inner
 from merjax.prepare import prepare, subjects_of
 from merjax.types import Rows, Samples
@@ -49,7 +50,7 @@ def answers(c: ConfigDict, every: int, seeds: int) -> Answers:
     folds = jax.tree.map(lambda a: a[::every], loso.split(dataset.clips, subject, names, "loso").folds)
     held_out = inner(folds, label, subject, share=c.train.inner_share, seed=0)
     rows = parallel.table(tuple(range(seeds)), folds, [held_out] * seeds, refit=False)
-    samples = prepare(dataset, recipe(c))
+    samples, _ = prepare(dataset, recipe(c))
     steps = -(-int(rows.fold.train_mask.sum(1).max()) // c.train.batch)
     job, _ = main.make_job(c, len(dataset.classes), samples.x.shape[1:], steps)
     shape = (seeds, len(folds.subject))
@@ -62,7 +63,7 @@ def last(rows: Rows, samples: Samples, job: program.Job) -> Float[np.ndarray, "r
     """Probabilities of the last epoch of every row."""
     plan = program.plan(job, rows, samples, "auto", 0)
     with tempfile.TemporaryDirectory() as folder:
-        return loop.train_all(rows, samples, job, plan, folder=Path(folder), save_seconds=1e9).curves.probability[-1]
+        return loop.train_all(rows, samples, job, plan, folder=Folder(folder), save_seconds=1e9).curves.probability[-1]
 
 
 def uf1(one: Answers, probability: np.ndarray) -> float:

@@ -17,13 +17,13 @@ import statistics
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from merjax import loop, loso, losses, memory, optim, parallel, program
+from merjax.folder import Folder
 from merjax.models import MODELS
 from merjax.recipes import FMANET_28
 from merjax.types import Rows, Samples
@@ -67,7 +67,7 @@ def run(rows: Rows, samples: Samples, job: program.Job, how: str = "auto", most:
     """Seconds of training, and of compiling."""
     with tempfile.TemporaryDirectory() as folder:
         plan, start = program.plan(job, rows, samples, how, most), time.perf_counter()
-        trained = loop.train_all(rows, samples, job, plan, folder=Path(folder), save_seconds=60.0)
+        trained = loop.train_all(rows, samples, job, plan, folder=Folder(folder), save_seconds=60.0)
         return time.perf_counter() - start - trained.compile_seconds, trained.compile_seconds
 
 
@@ -145,7 +145,7 @@ def peak() -> None:
     plan = program.plan(job, rows, samples, "auto", int(sys.argv[2]) if len(sys.argv) > 2 else 0)
     total = plan.gib_a_device * memory.sharing()
     with tempfile.TemporaryDirectory() as folder:
-        loop.train_all(rows, samples, job, plan, folder=Path(folder), save_seconds=60.0)
+        loop.train_all(rows, samples, job, plan, folder=Folder(folder), save_seconds=60.0)
     found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / memory.GIB
     shares = f"planned {total:.1f} GiB, peak {found:.1f} GiB, {found / total:.2f} of it"
     print(f"{plan.rows_at_once} of {SUBJECTS} rows at once: {shares}")

@@ -35,25 +35,30 @@ def folder() -> Path | None:
 @functools.cache
 def source() -> str:
     """A digest of the code that makes arrays: a changed formula is another recipe."""
-    digest = hashlib.blake2b(jax.__version__.encode(), digest_size=DIGEST)
+    digest = hashlib.blake2b(digest_size=DIGEST)
     for path in sorted((Path(__file__).parent / "ops").glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def key(recipe: Mapping[str, object], content: Mapping[str, np.ndarray]) -> str:
+def digest(content: Mapping[str, np.ndarray]) -> str:
+    """A digest of arrays by name; shape and type count too."""
+    found = hashlib.blake2b(digest_size=DIGEST)
+    for name, array in content.items():
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def key(recipe: Mapping[str, object], content: str) -> str:
     """The name of what a recipe makes of some arrays.
 
     Args:
         recipe: names and arguments, anything that JSON can write.
-        content: the arrays by name; shape and type count too.
+        content: `digest` of the arrays.
     """
-    digest = hashlib.blake2b(digest_size=DIGEST)
-    digest.update(json.dumps([source(), recipe], sort_keys=True).encode())
-    for name, array in content.items():
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    made_of = json.dumps([jax.__version__, source(), recipe, content], sort_keys=True)
+    return hashlib.blake2b(made_of.encode(), digest_size=DIGEST).hexdigest()
 
 
 def recall(name: str) -> np.ndarray | None:

@@ -47,6 +47,7 @@ from merjax.config import check, check_fields, default, recipe
 from merjax.data import LICENSED, built, corpus, describe
 from merjax.data.recognise import recognise
 from merjax.files import write_bytes, write_json, write_text
+from merjax.folder import new_folder, remove_empty
 from merjax.ops import INPUTS
 from merjax.prepare import Maker, can_give, given_parts, prepare
 from merjax.report import compare as comparing
@@ -112,11 +113,17 @@ def train(argv: list[str]) -> None:
         if not flags.FLAGS.workdir:
             raise InputError("--distributed needs --workdir=FOLDER, which all processes can write in")
         parallel.join(flags.FLAGS.distributed)
-    workdir = Path(flags.FLAGS.workdir or f"runs/{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    named, runs = Path(flags.FLAGS.workdir) if flags.FLAGS.workdir else None, Path("runs")
+    first = not runs.exists()
+    # Two runs that begin in one second get two folders.
+    workdir = named or new_folder(runs / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
         scores = main.run(config, workdir, resume=flags.FLAGS.resume)
     except (KeyboardInterrupt, loop.Interruption) as error:
         leave(error, f"the same command with --workdir={workdir} goes on")
+    finally:
+        for made in () if named else (workdir, runs) if first else (workdir,):
+            remove_empty(made)  # where the run was refused
     if scores:
         print(report.summary(scores, workdir))
 
@@ -154,7 +161,7 @@ def make_inputs(argv: list[str]) -> None:
     config, _, _ = parse(argv)
     check(config)
     started = time.perf_counter()
-    samples = prepare(main.read(config), recipe(config))
+    samples, _ = prepare(main.read(config), recipe(config))
     size = " x ".join(map(str, samples.x.shape))
     place = cache.folder() or "nowhere, since MERJAX_CACHE is empty"
     print(f"{config.input.name}: {size} (clips, streams, height, width, channels) in", end=" ")
@@ -182,7 +189,7 @@ def draw_inputs(argv: list[str]) -> None:
         if set(made_by.needs) <= set(can_give(tuple(given_parts(clip)))):
             one = recipe(config)._replace(input=name, arguments=config.input[name].to_dict())
             told = (inspect.getdoc(made_by.make) or "").replace("`", "").partition("\n")[0].partition(". ")[0]
-            cards.append(Card(name, told, Maker(one)(clip), made_by.kind))
+            cards.append(Card(name, told, Maker(one)(clip)[0], made_by.kind))
     write_text(out, picture(annotation.sample_id, cards))
     print(f"{len(cards)} pictures of {annotation.sample_id} in {out}")
 

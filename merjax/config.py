@@ -7,16 +7,12 @@ command line. `main` is the only reader.
 
 import dataclasses
 import inspect
-import json
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from merjax import parallel
 from merjax.data import DATASETS
-from merjax.files import write_json
 from merjax.loso import PROTOCOLS
 from merjax.losses import LOSSES
 from merjax.models import MODELS
@@ -251,53 +247,3 @@ def check(config: ConfigDict) -> None:
             f"data.root is '{config.data.root}' but data.name '{config.data.name}' reads no folder; "
             f"data sets that do are {', '.join(folders)}"
         )
-
-
-FREE = ("train.save_seconds", "train.chunk", "report.gallery")  # fields that change no number of a run
-
-
-def claim(workdir: Path, config: dict, *, resume: bool) -> None:
-    """Makes the run's folder and writes its config there; a run that has saved nothing yet is begun anew.
-
-    Args:
-        workdir: the run's folder.
-        config: from `relevant`.
-        resume: keeps what is saved there; else it is removed.
-
-    Raises:
-        InputError: the folder can't be made, or holds a run of another config; then the message names the fields that
-            differ.
-    """
-    path, saved = workdir / "config.json", workdir / "checkpoints"
-    if path.exists() and saved.exists() and resume and (changed := changes(path, config)):
-        raise InputError(
-            f"{workdir} holds a run of another config ({changed}); give another --workdir, or --resume=false to "
-            "begin anew there"
-        )
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        if saved.exists() and not resume:
-            shutil.rmtree(saved)
-    except OSError as error:
-        raise InputError(f"--workdir={workdir} can't be made a folder: {error.strerror}") from error
-    write_json(path, config)
-
-
-def changes(path: Path, config: dict) -> str:
-    """What a run of this config would do differently from the run whose config.json this is, in words; "" if nothing.
-
-    Args:
-        path: of the config.json.
-        config: from `relevant`.
-    """
-    before, now = flat(json.loads(path.read_text())), flat(json.loads(json.dumps(config)))
-    names = [name for name in sorted(before | now) if before.get(name) != now.get(name) and name not in FREE]
-    return "; ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in names)
-
-
-def flat(tree: dict, prefix: str = "") -> dict:
-    """A nested dictionary as one with dotted names."""
-    found: dict[str, object] = {}
-    for name, value in tree.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found

@@ -1,28 +1,28 @@
-"""Trains all rows of a run, part by part, epoch by epoch: one program, checkpoints, a progress bar, exact resume.
+"""Trains all rows of a run, chunk by chunk, epoch by epoch: checkpoints, a progress bar, exact resume.
 
-A part is as many rows as fit into the devices' memory at once.
+A chunk is as many rows as fit into the devices' memory at once.
 """
 
-import json
+import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import Mesh
 from jaxtyping import PyTree
 from tqdm import tqdm
 
-from merjax import parallel, train
+from merjax import memory, parallel, train
 from merjax.checkpoint import END, Keeper
-from merjax.files import write_json
+from merjax.folder import Folder
 from merjax.program import Job, Plan, Program
 from merjax.types import Curves, InputError, Rows, Samples
+
+SAVES = "checkpoints"
 
 
 class Interruption(Exception):  # noqa: N818 (it is no error)
@@ -49,97 +49,143 @@ class Trained(NamedTuple):
     stopped: dict[int, int]
 
 
-def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Path, save_seconds: float) -> Trained:
+def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Folder, save_seconds: float) -> Trained:
     """Trains every row; goes on from the last checkpoint in `folder`.
 
     Args:
         rows: from `parallel.table`.
         samples: all clips.
         job: how a row is trained.
-        plan: how rows are spread; a folder that was begun with another number at once keeps it.
-        folder: of the checkpoints.
-        save_seconds: time between checkpoints; one is written at the end of a part in any case.
+        plan: how rows are spread; chunks that were begun in the folder keep their number of rows.
+        folder: of the run.
+        save_seconds: time between checkpoints; one is written at the end of a chunk in any case.
 
     Raises:
         Interruption: SIGINT or SIGTERM came.
-        InputError: a checkpoint can't be written or read.
+        InputError: a checkpoint can't be written, or the rest does not fit into memory.
     """
     mesh = parallel.fold_mesh(plan.over_folds)
-    chunk = agreed_chunk(folder / "plan.json", plan.rows_at_once, mesh)
     samples = parallel.place(samples, mesh, split=False)
-    count, parts = len(rows.seed), range(0, len(rows.seed), chunk)
-    say(f"{type(job.net).__name__}: {count} rows x {job.epochs} epochs, {min(chunk, count)} rows at once")
+    count, size = len(rows.seed), plan.rows_at_once
+    say(f"{type(job.net).__name__}: {count} rows x {job.epochs} epochs, {min(size, count)} rows at once")
     say(
         f"by {plan.over_folds} on {mesh.size} {jax.default_backend()} device(s), about {plan.gib_a_device} GiB on each;"
     )
-    ended = all(Keeper(place_of(folder, first, chunk)).last() == END for first in parts)
-    say("all of it has ended before" if ended else "compiling ...")
-    program = Program(job, plan.over_folds, mesh, parallel.part(rows, 0, chunk), samples)
-    if not ended:
-        program.compile()
-    histories = []
-    with signals() as asked, tqdm(total=job.epochs * len(parts), unit="epoch", disable=jax.process_index() > 0) as bar:
-        for first in parts:
-            bar.set_description(f"{min(first + chunk, count) - first} of {count} rows")
-            part = Part(program, rows, first, chunk, folder)
-            histories.append(part.train(bar, save_seconds, asked))
-    curves = Curves(*(np.concatenate(leaves)[:count].swapaxes(0, 1) for leaves in zip(*histories, strict=True)))
+    programs: dict[int, Program] = {}
+    chunks: list[Chunk] = []
+    first = 0
+    with signals() as asked, tqdm(unit="epoch", disable=jax.process_index() > 0) as bar:
+        while first < count:
+            size = next_size(folder, first, size, plan)
+            some = parallel.part(rows, first, size)
+            if size not in programs:
+                programs[size] = Program(job, plan.over_folds, mesh, some, samples)
+            bar.set_description(f"{min(size, count - first)} of {count} rows")
+            bar.total = job.epochs * (len(chunks) - (first - count) // size)
+            chunks.append(Chunk(programs[size], some, first, folder))
+            chunks[-1].train(bar, save_seconds, asked)
+            first += size
+    if not any(program.compiled for program in programs.values()):
+        say("all of it has ended before")
+    curves = Curves(*(np.concatenate(a)[:count].swapaxes(0, 1) for a in zip(*(c.curves for c in chunks), strict=True)))
     broken = ~np.isfinite(curves.loss)
     stopped = {int(row): int(broken[:, row].argmax()) + 1 for row in np.flatnonzero(broken.any(0))}
-    return Trained(curves, Networks(program, folder, chunk), program.seconds, stopped)
+    return Trained(curves, Networks(chunks), sum(program.seconds for program in programs.values()), stopped)
+
+
+def next_size(folder: Folder, first: int, size: int, plan: Plan) -> int:
+    """The number of rows of the next chunk, the same in every process.
+
+    A chunk that was saved keeps its size. Another has that of the chunk before it, or fewer rows if less memory is free
+    by now.
+
+    Args:
+        folder: of the run.
+        first: number of the chunk's first row.
+        size: of the chunk before, or as planned.
+        plan: how rows are spread.
+
+    Raises:
+        InputError: the devices can't share the rows of a saved chunk evenly, or the rows don't fit into memory.
+    """
+    saved = {
+        int(match[1]) - first + 1: names[0]
+        for path in (folder.path / SAVES).glob(f"rows_{first}_to_*")
+        if (match := re.fullmatch(rf"rows_{first}_to_(\d+)", path.name))
+        and (names := Keeper(folder, f"{SAVES}/{path.name}").names())
+    }
+    chosen = int(multihost_utils.broadcast_one_to_all(np.int32(max(saved, default=0) or plan.fits(size))))
+    if chosen % plan.devices:
+        raise InputError(
+            f"{folder.path} was begun with {chosen} rows at once, which {plan.devices} devices can't share evenly; "
+            "go on with a number of devices that divides them, or give another --workdir"
+        )
+    need, free = plan.need.total(chosen // plan.devices, plan.side_by_side), memory.free()
+    if saved.get(chosen, END) != END and need > free:
+        raise InputError(
+            f"{folder.path} was begun with {chosen} rows at once, which need about {need / memory.GIB:.1f} GiB of each "
+            f"device, and {free / memory.GIB:.1f} GiB are free; close other programs, or begin anew with "
+            "--resume=false and fewer rows by --config.train.chunk"
+        )
+    if chosen < size and not saved:
+        say(f"less memory is free than at the beginning: {chosen} rows at once from here")
+    return chosen
 
 
 def say(words: str) -> None:
     """Prints once for all processes."""
     if jax.process_index() == 0:
-        print(words, flush=True)
+        with tqdm.external_write_mode():  # above the progress bar
+            print(words, flush=True)
 
 
-def agreed_chunk(path: Path, chunk: int, mesh: Mesh) -> int:
-    """The rows of a part: those that the folder was begun with, the same in every process.
+class Chunk:
+    """Some rows, trained from where their newest whole save stands to the end.
 
-    Raises:
-        InputError: the devices can't share the rows of the folder's parts evenly.
+    Args:
+        program: for as many rows.
+        rows: of the chunk.
+        first: the number of the first of them.
+        folder: of the run.
     """
-    if path.exists():
-        chunk = json.loads(path.read_text())["chunk"]
-    chunk = int(multihost_utils.broadcast_one_to_all(np.int32(chunk)))
-    if chunk % mesh.size:
-        raise InputError(
-            f"{path.parent} was begun with {chunk} rows at once, which {mesh.size} devices can't share evenly; go on "
-            "with a number of devices that divides them, or give another --workdir"
-        )
-    if jax.process_index() == 0:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"chunk": chunk})
-    return chunk
 
+    def __init__(self, program: Program, rows: Rows, first: int, folder: Folder) -> None:
+        self.program, self.first, self.size = program, first, len(rows.seed)
+        self.keeper = Keeper(folder, f"{SAVES}/rows_{first}_to_{first + self.size - 1}")
+        self.keys, self.folds = parallel.place_rows(rows, program.mesh)
+        self.curves: Curves  # of all processes' rows, [c, epochs, ...], once trained
 
-class Part:
-    """Some rows, trained from where their last checkpoint stands to the end."""
+    def train(self, bar: tqdm, save_seconds: float, asked: Sequence[int]) -> None:
+        """Trains to the end.
 
-    def __init__(self, program: Program, rows: Rows, first: int, chunk: int, folder: Path) -> None:
-        self.program, self.keeper = program, Keeper(place_of(folder, first, chunk))
-        self.keys, self.folds = parallel.place_rows(parallel.part(rows, first, chunk), program.mesh)
+        Args:
+            bar: moved on by each epoch.
+            save_seconds: time between saves.
+            asked: signals that ask the run to end, in the order in which they come.
 
-    def train(self, bar: tqdm, save_seconds: float, asked: list[int]) -> Curves:
-        """Trains to the end; gives the curves of all processes' rows, [c, epochs, ...]."""
+        Raises:
+            Interruption: a signal came; the epoch is saved.
+            InputError: a save can't be written.
+        """
         program, epochs = self.program, self.program.job.epochs
-        last = self.keeper.last()
-        if last == END:
+        found = self.keeper.restore(program.saved, say)
+        if found and found[0] == END:
             bar.update(epochs)
-            found = self.keeper.load(END, program.trained)["curves"]
-            return Curves(*(parallel.gather(parallel.fetch(a), program.mesh) for a in found))
-        if last is None:
+            self.curves = Curves(*(parallel.gather(parallel.fetch(a), program.mesh) for a in found[1]["curves"]))
+            return
+        if not program.compiled:
+            say("compiling ...")
+            program.compile()
+        if found is None:
             states, done = program.begin(self.keys, self.folds), 0
             local = len(parallel.fetch(states.step))
             history = Curves(*(np.zeros((local, *a.shape[1:]), a.dtype) for a in program.history))
         else:
-            found = self.keeper.load(last, {"states": program.states, "curves": program.history})
-            states, done = found["states"], int(last)
-            history = Curves(*(np.array(parallel.fetch(a)) for a in found["curves"]))
-            say(f"{self.keeper.folder}: going on after epoch {done}")
+            states, done = found[1]["states"], int(found[0])
+            history = Curves(*(np.array(parallel.fetch(a)) for a in found[1]["curves"]))
+            say(f"{self.keeper.place}: going on after epoch {done}")
             bar.update(done)
+        found = None  # else the states would stay in memory beside those of the next epoch
         every, began = 0, time.monotonic()
         for i in range(done, epochs):
             with jax.transfer_guard("disallow"):
@@ -160,33 +206,26 @@ class Part:
                 raise Interruption(asked[0] if asked else signal.SIGTERM, i + 1)
         self.keeper.save(END, {"networks": train.tested(states), "curves": self.whole(history)})
         self.keeper.wait()
-        return Curves(*(parallel.gather(past, program.mesh) for past in history))
+        self.curves = Curves(*(parallel.gather(past, program.mesh) for past in history))
 
     def whole(self, history: Curves) -> Curves:
         """Curves as arrays split over the devices, as a checkpoint holds them."""
         return Curves(*(parallel.spread(np.array(past), self.program.mesh) for past in history))
 
 
-def place_of(folder: Path, first: int, chunk: int) -> Path:
-    """Where the checkpoints of a part lie."""
-    return folder / f"rows_{first}_to_{first + chunk - 1}"
-
-
 class Networks:
-    """The trained network of every row, read from the checkpoints; the last part that was asked for stays in memory."""
+    """The trained network of every row, read from the checkpoints; the last chunk asked for stays in memory."""
 
-    def __init__(self, program: Program, folder: Path, chunk: int) -> None:
-        self.program, self.folder, self.chunk = program, folder, chunk
-        self.first, self.held = -1, None
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self.chunks = chunks
+        self.held: tuple[int, PyTree] = -1, None
 
     def __call__(self, row: int) -> PyTree:
         """Variables of a row, on the first local device; shapes alone if another process has the row."""
-        first = row // self.chunk * self.chunk
-        if first != self.first:
-            keeper = Keeper(place_of(self.folder, first, self.chunk))
-            self.held = keeper.load(END, self.program.trained)["networks"]
-            self.first = first
-        return parallel.row_of(self.held, row - first)
+        chunk = next(chunk for chunk in self.chunks if row < chunk.first + chunk.size)
+        if chunk.first != self.held[0]:
+            self.held = chunk.first, chunk.keeper.load(END, chunk.program.saved(END))["networks"]
+        return parallel.row_of(self.held[1], row - chunk.first)
 
 
 @contextmanager

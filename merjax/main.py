@@ -1,23 +1,27 @@
 """The story of a run: read, prepare, split, fit all folds, evaluate, report. The only reader of a config."""
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from merjax import look, loop, loso, optim, parallel, program, report, views
-from merjax.config import check, claim, recipe, relevant
+from merjax import cache, checkpoint, fingerprint, look, loop, loso, optim, parallel, program, report, views
+from merjax.config import check, recipe, relevant
 from merjax.data import DATASETS
+from merjax.folder import Folder
 from merjax.inner import inner
 from merjax.losses import LOSSES
 from merjax.models import MODELS, pretrained
 from merjax.ops import INPUTS
 from merjax.ops.augment import flip, random_augment, through_hsv
 from merjax.prepare import prepare, subjects_of
-from merjax.types import Dataset
+from merjax.types import Dataset, Fold, Rows
 
 ENSEMBLE = "Every prediction is the mean of {} networks; what a network sees is shown of the first of them."
 
@@ -34,52 +38,54 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         The content of scores.json; nothing in processes other than the first.
 
     Raises:
-        InputError: something in the config or the data is wrong.
+        InputError: something in the config or the data is wrong, or the folder holds something else.
         Interruption: the run was asked to end, and is saved.
     """
-    started = time.perf_counter()
     check(config)
+    with Folder(workdir, writes=jax.process_index() == 0) as folder:
+        before = fingerprint.earlier(folder, resume=resume, saved=checkpoint.runs_saved(folder))
+        if before:
+            fingerprint.refuse(folder.path, before, {"config": relevant(config)})  # before inputs are made
+        return train(config, folder, before)
+
+
+def train(config: ConfigDict, folder: Folder, before: dict | None) -> dict:
+    """Trains and scores one experiment in its folder; see `run`.
+
+    Args:
+        config: checked.
+        folder: of the run, locked.
+        before: from `fingerprint.earlier`.
+    """
+    started = time.perf_counter()
     made_by, settings = INPUTS[config.input.name], config.train
     dataset = read(config)
-    subject, names = subjects_of(dataset)
-    name = config.protocol.name
-    split = loso.split(dataset.clips, subject, names, name, **config.protocol[name])
-    folds = split.folds
-    if jax.process_index() == 0:
-        claim(workdir, relevant(config), resume=resume)
+    divided = divide(config, dataset)
+    prepared, digests = prepare(dataset, recipe(config))
+    fingerprint.begin(folder, made_of(config, dataset, divided, digests), before)
+    split = divided.split
 
-    prepared = prepare(dataset, recipe(config))
     chosen = views.choose(made_by.views, settings.views, settings.test_views)
     samples = views.images(prepared, chosen)
-    epoch_steps = -(-len(chosen.train) * int(folds.train_mask.sum(1).max()) // settings.batch)
+    epoch_steps = -(-len(chosen.train) * int(split.folds.train_mask.sum(1).max()) // settings.batch)
     job, told = make_job(config, len(dataset.classes), samples.x.shape[1:], epoch_steps)
     if told:
         loop.say("\n".join(told))
-    every_seed = tuple(range(config.seed, config.seed + config.seeds * settings.together))
-    seeds = every_seed[:: settings.together]
-    label = np.array([clip.label for clip in dataset.clips])
-    chosen_on = [
-        inner(folds, label, subject, share=settings.inner_share, seed=seed)
-        for seed in seeds
-        if settings.select == "inner"
-    ]
-    of_each = [one for one in chosen_on for _ in range(settings.together)]  # an ensemble chooses its epoch as one
-    rows = parallel.table(every_seed, folds, of_each, refit=settings.refit)
-    of_images = rows._replace(fold=views.fold_of_images(rows.fold, chosen))
+    of_images = divided.rows._replace(fold=views.fold_of_images(divided.rows.fold, chosen))
     plan = program.plan(job, of_images, samples, settings.over_folds, settings.chunk)
-    folder = workdir / "checkpoints"
     trained = loop.train_all(of_images, samples, job, plan, folder=folder, save_seconds=settings.save_seconds)
     curves = parallel.averaged(views.of_clips(trained.curves, chosen), settings.together, len(split.names))
-    ensembles = parallel.table(seeds, folds, chosen_on, refit=settings.refit)
-    outcome = report.gather(curves, ensembles, split, dataset, subject, names, seeds)
+    seeds = divided.seeds[:: settings.together]
+    ensembles = parallel.table(seeds, split.folds, divided.inner[:: settings.together], refit=settings.refit)
+    outcome = report.gather(curves, ensembles, split, dataset, divided.subject, divided.names, seeds)
     clips = report.shown(outcome, config.report.gallery)
     asked = report.explained(outcome, clips)
     seen = prepared._replace(x=views.first_tested(prepared.x, chosen))
-    looks = look.look(trained.network, folds, seen, outcome.rows[clips], asked, net=job.net)
+    looks = look.look(trained.network, split.folds, seen, outcome.rows[clips], asked, net=job.net)
     if jax.process_index() > 0:
         return {}
     return report.write(
-        workdir,
+        folder,
         outcome,
         select=settings.select,
         patience=settings.patience,
@@ -90,17 +96,66 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         facts={
             "wall_seconds": time.perf_counter() - started,
             "compile_seconds": trained.compile_seconds,
-            "plan": plan._asdict(),
+            "plan": {name: value for name, value in plan._asdict().items() if name != "need"},
             "notes": [
                 *dataset.notes(),
                 *told,
                 *chosen.told,
                 *([ENSEMBLE.format(settings.together)] if settings.together > 1 else []),
-                *(report.stopped(rows, row, epoch, split) for row, epoch in trained.stopped.items()),
+                *(report.stopped(divided.rows, row, epoch, split) for row, epoch in trained.stopped.items()),
                 *loso.remarks(split, dataset.clips, dataset.classes),
             ],
             "left_out": list(dataset.left_out),
         },
+    )
+
+
+class Divided(NamedTuple):
+    """How the clips of an experiment are split.
+
+    Attributes:
+        subject: number of the subject of every clip.
+        names: of the subjects, by number.
+        split: the folds.
+        seeds: of all trainings; an ensemble has several.
+        inner: where epochs are chosen inside the folds, the folds to choose them by, for each seed.
+        rows: all trainings.
+    """
+
+    subject: Int[np.ndarray, " n"]
+    names: list[str]
+    split: loso.Split
+    seeds: tuple[int, ...]
+    inner: list[Fold]
+    rows: Rows
+
+
+def divide(config: ConfigDict, dataset: Dataset) -> Divided:
+    """Splits the clips of an experiment.
+
+    Raises:
+        InputError: they can't be split so.
+    """
+    settings, protocol = config.train, config.protocol.name
+    subject, names = subjects_of(dataset)
+    split = loso.split(dataset.clips, subject, names, protocol, **config.protocol[protocol])
+    seeds = tuple(range(config.seed, config.seed + config.seeds * settings.together))
+    label = np.array([clip.label for clip in dataset.clips])
+    chosen_on = [
+        inner(split.folds, label, subject, share=settings.inner_share, seed=seed)
+        for seed in seeds[:: settings.together]
+        if settings.select == "inner"
+    ]
+    of_each = [one for one in chosen_on for _ in range(settings.together)]  # an ensemble chooses its epoch as one
+    return Divided(
+        subject, names, split, seeds, of_each, parallel.table(seeds, split.folds, of_each, refit=settings.refit)
+    )
+
+
+def made_of(config: ConfigDict, dataset: Dataset, divided: Divided, digests: Sequence[str]) -> dict:
+    """The fingerprint of an experiment; digests as `prepare` gives them."""
+    return fingerprint.fingerprint(
+        relevant(config), dataset, digests, cache.source(), divided.rows, divided.split.names
     )
 
 

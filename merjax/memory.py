@@ -1,7 +1,5 @@
 """What a run needs of a device's memory, before it starts, by tracing alone; and how many rows fit at once."""
 
-import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,13 +7,15 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import psutil
 from jaxtyping import Array, Float, PyTree
 
 from merjax import train
 from merjax.cost import multiply_adds
 from merjax.types import InputError, Samples, State
 
-KIB, GIB = 2**10, 2**30
+GIB = 2**30
+LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container or a job, on Linux
 SPARE = 0.85  # share of what is free that a run plans to take
 PER_CALL = {"cpu": 5e12}  # multiply-adds of a device between two saves: about two minutes of a core
 
@@ -54,7 +54,7 @@ def estimate(state: State, samples: Samples, net: nn.Module, *, batch: int, accu
     gradient = jax.make_jaxpr(lambda params: jax.vjp(objective, params)[1])(state.params).jaxpr
     kept = size([v.aval for i, v in enumerate(gradient.outvars) if not is_constant(gradient, i)])
     gradients = size(state.params) * (2 if accumulate > 1 else 1)
-    program = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB if jax.default_backend() == "cpu" else 0
+    program = resident() if jax.default_backend() == "cpu" else 0
     return Need(size(samples) + program // sharing(), 3 * size(state), kept + gradients + size(state))
 
 
@@ -108,19 +108,16 @@ def free() -> int:
     return told.get("bytes_limit", 2**62) - told.get("bytes_in_use", 0)
 
 
+def resident() -> int:
+    """Bytes of memory that this process has now."""
+    return psutil.Process().memory_info().rss
+
+
 def host_free() -> int:
     """Bytes of memory that this process can have in all: what it has, and what the machine and its group can give."""
-    mine = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
-    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    available = [line for line in _read("/proc/meminfo").splitlines() if line.startswith("MemAvailable")]
-    found += [int(line.split()[1]) * KIB + mine for line in available]
-    limit = _read("/sys/fs/cgroup/memory.max").strip()
-    found += [int(limit)] if limit.isdigit() else []
-    return min(found)
-
-
-def _read(path: str) -> str:
-    return Path(path).read_text() if os.path.exists(path) else ""
+    found = [psutil.virtual_memory().total, psutil.virtual_memory().available + resident()]
+    limit = LIMIT.read_text().strip() if LIMIT.is_file() else ""
+    return min([*found, int(limit)] if limit.isdigit() else found)
 
 
 def rows_at_once(

@@ -109,21 +109,21 @@ class Maker:
         self.edit = jax.jit(partial(edit, **recipe.edit)) if recipe.edit else None
         self.make = jax.jit(partial(self.made_by.make, **recipe.arguments))
 
-    def __call__(self, clip: Clip) -> Float[np.ndarray, "p h w c"]:
-        """The input of a clip, from the cache if it was made before."""
+    def __call__(self, clip: Clip) -> tuple[Float[np.ndarray, "p h w c"], str]:
+        """The input of a clip, from the cache if it was made before, and a digest of what it is made from."""
         found = given_parts(clip)
         if self.recipe.flow != "auto":
             found = {name: part for name, part in found.items() if name not in PHASES}
         used = set(self.made_by.needs)
         if not used <= set(found):
             used |= {"frames", "length"} | ({"apex"} if used & set(PHASES) else set())
-        content = {name: part for name, part in found.items() if name in used}
+        content = cache.digest({name: part for name, part in found.items() if name in used})
         name = cache.key({"recipe": self.recipe._asdict()}, content)
         x = cache.recall(name)
         if x is None:
             x = np.asarray(self.make(*self.parts(found)))
             cache.keep(name, x)
-        return x
+        return x, content
 
     def parts(self, found: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The parts that the input needs, in its order, from what a clip comes with."""
@@ -155,7 +155,8 @@ class Maker:
 
     def phase(self, first: Float[np.ndarray, "h w"], second: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 2"]:
         """Flow between two grey images, from the cache if it was computed before."""
-        name = cache.key({"flow": self.method, **self.recipe.flow_arguments}, {"first": first, "second": second})
+        content = cache.digest({"first": first, "second": second})
+        name = cache.key({"flow": self.method, **self.recipe.flow_arguments}, content)
         flow = cache.recall(name)
         if flow is None:
             flow = np.asarray(self.between(first, second))
@@ -173,7 +174,7 @@ def subjects_of(dataset: Dataset) -> tuple[np.ndarray, list[str]]:
     return np.array([names.index(owner) for owner in owners], np.int32), names
 
 
-def prepare(dataset: Dataset, recipe: Recipe) -> Samples:
+def prepare(dataset: Dataset, recipe: Recipe) -> tuple[Samples, tuple[str, ...]]:
     """Every clip of a data set as network input.
 
     Args:
@@ -181,7 +182,9 @@ def prepare(dataset: Dataset, recipe: Recipe) -> Samples:
         recipe: how a clip becomes input.
 
     Returns:
-        Samples in the order of `dataset.clips`, on the default device.
+        Samples in the order of `dataset.clips`, on the default device; and a digest of what each input is made from:
+        the clip's images and apex, as they were read. Other than a digest of the input itself it is the same on every
+        processor, and tells of a changed image that the input hardly shows.
 
     Raises:
         InputError: clips of different sizes, an unknown name in the recipe, or a cache that can't be written.
@@ -190,17 +193,17 @@ def prepare(dataset: Dataset, recipe: Recipe) -> Samples:
     # Loading and OpenCV's flow keep cores of the host busy beside an accelerator.
     workers = max(len(devices), min(4, os.cpu_count() or 1))
 
-    def one(job: tuple[int, Annotation]) -> np.ndarray:
+    def one(job: tuple[int, Annotation]) -> tuple[np.ndarray, str]:
         number, annotation = job
         with jax.default_device(devices[number % len(devices)]):
             return maker(dataset.load(annotation))
 
-    made: list[np.ndarray] = []
+    made, digests = list[np.ndarray](), list[str]()
     pool, threads = ThreadPoolExecutor(workers), cv2.getNumThreads()
     cv2.setNumThreads(1)  # clips go side by side; threads within each would wait for one another
     try:
         inputs = pool.map(one, enumerate(dataset.clips))
-        for clip, x in zip(
+        for clip, (x, digest) in zip(
             dataset.clips, tqdm(inputs, "inputs", len(dataset.clips), unit="clip", delay=2), strict=True
         ):
             if made and x.shape != made[0].shape:
@@ -210,8 +213,10 @@ def prepare(dataset: Dataset, recipe: Recipe) -> Samples:
                     f"where the clips before it are {height} x {width}; all clips must have one size"
                 )
             made.append(x)
+            digests.append(digest)
     finally:
         pool.shutdown(cancel_futures=True)
         cv2.setNumThreads(threads)
     label = np.array([clip.label for clip in dataset.clips], np.int32)
-    return Samples(jnp.asarray(np.stack(made)), jnp.asarray(label), jnp.asarray(subjects_of(dataset)[0]))
+    samples = Samples(jnp.asarray(np.stack(made)), jnp.asarray(label), jnp.asarray(subjects_of(dataset)[0]))
+    return samples, tuple(digests)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
 from merjax import memory, parallel, train
+from merjax.checkpoint import END
 from merjax.types import Curves, Fold, Rows, Samples, State
 
 # Of drawing random weights, on the CPU: as fast, and compiled in a half to a sixth of the time (docs/speed.md).
@@ -58,6 +59,7 @@ class Plan(NamedTuple):
         gib_a_device: memory that this takes, as estimated.
         multiply_adds_a_step: of one row.
         parameters: of one row.
+        need: of memory on a device.
     """
 
     over_folds: str
@@ -67,6 +69,20 @@ class Plan(NamedTuple):
     gib_a_device: float
     multiply_adds_a_step: int
     parameters: int
+    need: memory.Need = memory.Need(0, 0, 0)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether the rows of a device are trained at the same time."""
+        return parallel.WITHIN[self.over_folds] == "vmap"
+
+    def fits(self, rows: int) -> int:
+        """How many of some rows fit into memory at once by now, spread evenly over as few programs as that allows.
+
+        Raises:
+            InputError: not even one of them does.
+        """
+        return memory.rows_at_once(self.need, rows, self.devices, side_by_side=self.side_by_side, work=0)
 
 
 def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
@@ -98,7 +114,8 @@ def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
         most=1 if how == "steps" else most,
     )
     gib = round(need.total(chunk // devices, side_by_side) / memory.GIB, 2)
-    return Plan(how, len(rows.seed), chunk, devices, gib, work, sum(a.size for a in jax.tree.leaves(state.params)))
+    parameters = sum(a.size for a in jax.tree.leaves(state.params))
+    return Plan(how, len(rows.seed), chunk, devices, gib, work, parameters, need)
 
 
 class Program:
@@ -107,6 +124,7 @@ class Program:
     Attributes:
         states: shapes of the states of all rows, with how they are split over the devices.
         curves: shapes of an epoch's curves.
+        compiled: whether `init` and `epoch` are there.
         seconds: what tracing and compiling took.
     """
 
@@ -124,11 +142,11 @@ class Program:
         epoch = jax.jit(self.lift(partial(train.epoch, **job.bound)), donate_argnums=1)
         self.of_epoch = epoch.trace(self.keys, self.states, self.folds, samples)
         self.curves = self.of_epoch.out_info[1]
-        self.seconds = time.perf_counter() - began
+        self.compiled, self.seconds = False, time.perf_counter() - began
 
     def compile(self) -> None:
         """Makes `init` and `epoch`; a run that has ended needs neither."""
-        began = time.perf_counter()
+        self.compiled, began = True, time.perf_counter()
         options = QUICK if jax.default_backend() == "cpu" else None
         self.init: Callable = self.of_init.lower().compile(compiler_options=options)
         if self.how == "steps":
@@ -153,10 +171,10 @@ class Program:
 
         return jax.tree.map(longer, self.curves)
 
-    @property
-    def trained(self) -> dict[str, PyTree]:
-        """Shapes of what the end of a part leaves."""
-        return {"networks": train.tested(self.states), "curves": self.history}
+    def saved(self, name: str) -> dict[str, PyTree]:
+        """Shapes of what a save of that name holds, see `checkpoint`."""
+        state = {"networks": train.tested(self.states)} if name == END else {"states": self.states}
+        return state | {"curves": self.history}
 
 
 def by_steps(job: Job, lift: Callable[[Callable], Callable]) -> Callable[..., tuple[State, Curves]]:

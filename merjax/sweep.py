@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 import jax
 from ml_collections import ConfigDict
 
-from merjax import loop, main, report
-from merjax.config import changes, check, check_fields, relevant
+from merjax import fingerprint, loop, main, report
+from merjax.config import check, check_fields, recipe, relevant
 from merjax.files import write_csv, write_text
-from merjax.types import InputError
+from merjax.folder import Folder
+from merjax.prepare import prepare
+from merjax.types import Dataset, InputError
 
 LONGEST = 120  # letters of a folder's name
 NOT_RUN = "not run yet"
@@ -117,13 +119,39 @@ def worded(value: Any) -> str:
     return "+".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
-def finished(point: Point, folder: Path) -> dict | None:
-    """The scores of a point that was run to its end with the same config; else None."""
-    place = folder / point.name
-    whole = all((place / name).is_file() for name in ("config.json", "scores.json", "report.html"))
-    if not whole or changes(place / "config.json", relevant(point.config)):
-        return None
-    return json.loads((place / "scores.json").read_text())
+class Finished:
+    """Finds the points of a sweep that are finished: run to their end, with the same config and the same data.
+
+    Data of several points that are read and prepared alike are read once.
+
+    Args:
+        folder: of the sweep.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data: dict[str, tuple[Dataset, tuple[str, ...]]] = {}
+
+    def __call__(self, point: Point) -> dict | None:
+        """The scores of a point that is finished; else None, and running it says what is wrong.
+
+        Raises:
+            InputError: the data can't be read.
+        """
+        place, config = self.folder / point.name, relevant(point.config)
+        before = fingerprint.read(place)
+        whole = before and all((place / name).is_file() for name in ("scores.json", "report.html"))
+        if not before or not whole or fingerprint.changes(before["config"], config):
+            return None
+        alike = json.dumps([config.get(name) for name in ("data", "frames", "flow", "input")], default=str)
+        if alike not in self.data:
+            dataset = main.read(point.config)
+            self.data[alike] = dataset, prepare(dataset, recipe(point.config))[1]
+        dataset, digests = self.data[alike]
+        now = main.made_of(point.config, dataset, main.divide(point.config, dataset), digests)
+        return (
+            json.loads((place / "scores.json").read_text(encoding="utf-8")) if fingerprint.same(before, now) else None
+        )
 
 
 def sweep(points: Sequence[Point], folder: Path, title: str, *, debug: bool = False) -> dict[str, Told]:
@@ -144,14 +172,18 @@ def sweep(points: Sequence[Point], folder: Path, title: str, *, debug: bool = Fa
         Interruption, KeyboardInterrupt: the sweep was asked to end; what was finished is kept.
         InputError: the folder can't be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out={folder} can't be made a folder: {error.strerror}") from error
-    told = {point.name: Told(finished(point, folder), NOT_RUN) for point in points}
+    with Folder(folder) as own:
+        own.clean()
+        return fill(points, own, title, debug=debug)
+
+
+def fill(points: Sequence[Point], own: Folder, title: str, *, debug: bool) -> dict[str, Told]:
+    """As `sweep`, in a folder that is locked."""
+    folder, finished = own.path, Finished(own.path)
+    told = {point.name: Told(finished(point), NOT_RUN) for point in points}
     missing = [point for point in points if told[point.name].scores is None]
     print(f"{len(points)} points, {len(points) - len(missing)} of them finished before", flush=True)
-    write(points, told, folder, title)
+    write(points, told, own, title)
     began = time.monotonic()
     for i, point in enumerate(missing):
         rest = f"; about {duration((time.monotonic() - began) / i * (len(missing) - i))} for the rest" if i else ""
@@ -159,7 +191,7 @@ def sweep(points: Sequence[Point], folder: Path, title: str, *, debug: bool = Fa
         told[point.name] = run(point, folder, debug)
         if told[point.name].scores is None:
             print(f"failed: {told[point.name].why}", flush=True)
-        write(points, told, folder, title)
+        write(points, told, own, title)
         jax.clear_caches()  # what one point compiled is in the way of the next; disk keeps it
     return told
 
@@ -184,7 +216,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
-def write(points: Sequence[Point], told: dict[str, Told], folder: Path, title: str) -> None:
+def write(points: Sequence[Point], told: dict[str, Told], folder: Folder, title: str) -> None:
     """Writes table.csv and table.md: a row for every point.
 
     The epoch rule stands in every row and in the caption, so that a score chosen on the test subject can't be mistaken.
@@ -192,7 +224,7 @@ def write(points: Sequence[Point], told: dict[str, Told], folder: Path, title: s
     fields = list(dict.fromkeys(field for point in points for field in point.changed))
     header = [*fields, *SCORES, "epoch", "protocol", "state", "folder"]
     rows = [row(point, told[point.name], fields) for point in points]
-    write_csv(folder / "table.csv", header, rows)
+    write_csv(folder.own("table.csv"), header, rows)
     shown = [i for i, name in enumerate(header) if not name.endswith((" from", " to"))]
     lines = [[header[i] for i in shown], ["---"] * len(shown)]
     for cells in rows:
@@ -202,7 +234,7 @@ def write(points: Sequence[Point], told: dict[str, Told], folder: Path, title: s
             text[at] += f" [{text[at + 1]}, {text[at + 2]}]" if text[at] else ""
         lines.append([text[i] for i in shown])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    write_text(folder / "table.md", f"# {title}\n\n{caption(told)}\n\n{table}\n")
+    write_text(folder.own("table.md"), f"# {title}\n\n{caption(told)}\n\n{table}\n")
 
 
 def caption(told: dict[str, Told]) -> str:

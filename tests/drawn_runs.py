@@ -4,6 +4,7 @@ import numpy as np
 
 from merjax import loso
 from merjax.files import write_json
+from merjax.folder import Folder
 from merjax.report.scores import Outcome, scores, write_tables
 from merjax.types import Annotation
 
@@ -41,11 +42,10 @@ def outcome_of(clips, answers, classes=CLASSES, protocol="loso", **own):
 
 def write_run(folder, clips, answers, classes=CLASSES, select="last", protocol="loso", **own):
     """Writes the folder of a finished run, as `outcome_of`, and gives it."""
-    folder.mkdir(parents=True)
-    outcome = outcome_of(clips, answers, classes, protocol, **own)
-    write_json(folder / "scores.json", scores(outcome, select) | FACTS)
-    write_json(folder / "config.json", {"protocol": {"name": protocol} | ({protocol: own} if own else {})})
-    write_tables(folder, outcome, select)
+    outcome, run = outcome_of(clips, answers, classes, protocol, **own), Folder(folder)
+    write_json(run.own("scores.json"), scores(outcome, select) | FACTS)
+    write_json(run.own("config.json"), {"protocol": {"name": protocol} | ({protocol: own} if own else {})})
+    write_tables(run, outcome, select)
     return folder
 
 

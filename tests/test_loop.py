@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from merjax import loop, loso, losses, optim, parallel
+from merjax.folder import Folder
 from merjax.models import MODELS
 from merjax.program import Job, Plan, Program
 from merjax.types import InputError, Samples
@@ -50,7 +51,7 @@ def table(samples=None):
 def trained(folder, how="map", chunk=4, one=None, samples=None, save_seconds=1e9):
     samples = samples or clips()
     plan = Plan(how, 4, chunk, parallel.fold_mesh(how).size, 0.0, 0, 0)
-    return loop.train_all(table(samples), samples, one or job(), plan, folder=folder, save_seconds=save_seconds)
+    return loop.train_all(table(samples), samples, one or job(), plan, folder=Folder(folder), save_seconds=save_seconds)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ def test_a_signal_ends_the_epoch_saves_and_the_same_call_goes_on_to_the_same_bit
         trained(tmp_path, chunk=2)
     assert end.value.number == number
     assert signal.getsignal(number) == before
-    assert [path.name for path in (tmp_path / "rows_2_to_3").iterdir()] == ["1"]
+    assert [path.name for path in (tmp_path / "checkpoints" / "rows_2_to_3").iterdir()] == ["1"]
     assert_same(trained(tmp_path, chunk=3), whole)  # the folder's own parts count, not the ones asked for
 
 

@@ -8,8 +8,13 @@ import pytest
 from merjax import cache
 from merjax.ops import INPUTS
 from merjax.ops.strain import FORMS
-from merjax.prepare import FRAMES_STEP, Recipe, padded, prepare, subjects_of, traced
+from merjax.prepare import FRAMES_STEP, Recipe, padded, subjects_of, traced
+from merjax.prepare import prepare as prepare_with_digests
 from merjax.types import Annotation, Clip, Dataset, InputError
+
+
+def prepare(*arguments):
+    return prepare_with_digests(*arguments)[0]
 
 
 def dataset(sizes, rng):
@@ -156,12 +161,12 @@ def test_a_broken_cache_file_is_noticed_and_made_again(tmp_path, monkeypatch, ca
 
 
 def test_a_changed_formula_is_another_recipe(tmp_path, monkeypatch):
-    content = {"frames": np.zeros(3, np.uint8)}
+    content = cache.digest({"frames": np.zeros(3, np.uint8)})
     before = cache.key({"input": "mesti"}, content)
     assert before == cache.key({"input": "mesti"}, content)
     assert before != cache.key({"input": "midi"}, content)
-    assert before != cache.key({"input": "mesti"}, {"frames": np.zeros((3, 1), np.uint8)})
-    assert before != cache.key({"input": "mesti"}, {"frames": np.zeros(3, np.int8)})
+    assert before != cache.key({"input": "mesti"}, cache.digest({"frames": np.zeros((3, 1), np.uint8)}))
+    assert before != cache.key({"input": "mesti"}, cache.digest({"frames": np.zeros(3, np.int8)}))
     monkeypatch.setattr(cache, "source", lambda: "another")
     assert before != cache.key({"input": "mesti"}, content)
 
@@ -170,7 +175,7 @@ def test_two_processes_that_prepare_at_once_do_no_harm(tmp_path):
     program = (
         "from merjax.data import synthetic; from merjax.prepare import Recipe, prepare; import numpy as np; "
         "data = synthetic.read(subjects=2, clips_per_class=1, size=32); "
-        "print(float(np.asarray(prepare(data, Recipe('mesti')).x, np.float64).sum()))"
+        "print(float(np.asarray(prepare(data, Recipe('mesti'))[0].x, np.float64).sum()))"
     )
     environment = os.environ | {"MERJAX_CACHE": str(tmp_path)}
     command = [sys.executable, "-c", program]

@@ -54,6 +54,7 @@ def test_a_run_leaves_a_folder_that_reads_without_merjax(tmp_path):
     scores = main.run(settings(seeds=2), tmp_path / "run")
     folder = tmp_path / "run"
     names = {"config.json", "environment.json", "scores.json", "predictions.csv", "subjects.csv", "curves.csv"}
+    names |= {"data.json", "manifest.json"}
     assert {path.name for path in folder.iterdir()} == names | {"report.html", "figures", "checkpoints"}
     drawn = {"calibration", "confusion_all", "intervals_uar", "intervals_uf1", "loss", "subjects", "uf1"}
     assert {path.stem for path in (folder / "figures").iterdir()} == drawn

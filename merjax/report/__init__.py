@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from merjax.files import write_json, write_text
+from merjax.folder import Folder
 from merjax.models.inside import Look
 from merjax.report.charts import Evidence, charts
 from merjax.report.detail import detail, subjects
@@ -43,7 +44,7 @@ __all__ = [
 
 
 def write(
-    folder: Path,
+    folder: Folder,
     outcome: Outcome,
     *,
     select: str,
@@ -71,9 +72,9 @@ def write(
         The content of scores.json.
     """
     content, machine = scores(outcome, select, patience) | detail(outcome, select, patience) | facts, ran_on()
-    write_json(folder / "environment.json", machine)
+    write_json(folder.own("environment.json"), machine)
     write_tables(folder, outcome, select, patience)
-    write_json(folder / "scores.json", content)
+    write_json(folder.own("scores.json"), content)
     pictures: dict[str, list[Picture]] = {name: [] for name in outcome.classes}
     for i, asked in zip(looks, explained(outcome, np.array(list(looks), np.int64)), strict=True):
         predicted, truth = (outcome.classes[k] for k in asked)
@@ -90,10 +91,9 @@ def write(
         pictures=pictures,
     )
     drawn = charts(content, evidence)
-    (folder / "figures").mkdir(exist_ok=True)
     words = ", ".join(cautions(content))
     for name, drawing in drawn.items():
-        write_text(folder / "figures" / f"{re.sub('[^a-zA-Z0-9_.-]', '_', name)}.svg", alone(drawing, words))
+        write_text(folder.own(f"figures/{re.sub('[^a-zA-Z0-9_.-]', '_', name)}.svg"), alone(drawing, words))
     html = page(
         title=f"{config['model']['name']} on {config['data']['name']}, input {config['input']['name']}",
         scores=content,
@@ -102,7 +102,7 @@ def write(
         evidence=evidence,
         drawn=drawn,
     )
-    write_text(folder / "report.html", html)
+    write_text(folder.own("report.html"), html)
     return content
 
 

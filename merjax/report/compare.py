@@ -88,7 +88,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
     all differences of the comparison, of UF1 and UAR together (OUR CHOICE).
 
     Raises:
-        InputError: other classes, clips with two labels, or no clip that all tested.
+        InputError: other classes, clips with two subjects or labels, or no clip that all tested.
     """
     first = runs[0]
     classes = tuple(first.scores["classes"])
@@ -98,12 +98,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
                 f"{first.name} tells {', '.join(classes)} apart and {run.name} {', '.join(run.scores['classes'])}; "
                 "runs are compared on the same classes"
             )
-        for clip in first.clips.keys() & run.clips.keys():
-            if first.clips[clip][2] != run.clips[clip][2]:
-                raise InputError(
-                    f"{clip} is {first.clips[clip][2]} in {first.name} and {run.clips[clip][2]} in {run.name}; runs "
-                    "are compared on the same labels"
-                )
+        agree(first, run)
     shared = [clip for clip in first.clips if all(clip in run.clips for run in runs)]
     if not shared:
         raise InputError(f"no clip was tested by all of {', '.join(run.name for run in runs)}; nothing can be compared")
@@ -130,6 +125,27 @@ def compare(runs: Sequence[Run]) -> Comparison:
         tuple(agreement(runs[i], runs[j], label, answers[i][0], answers[j][0], len(classes)) for i, j in pairs),
         remarks(runs, shared, [name for name, n in zip(classes, present, strict=True) if n == 0]),
     )
+
+
+def agree(first: Run, second: Run) -> None:
+    """Refuses two runs whose shared clips differ in subject or label.
+
+    Raises:
+        InputError: they do; the sentence gives the first three clips.
+    """
+    found = [
+        f"{clip} is {one} in {first.name} and {other} in {second.name}"
+        for clip, mine in first.clips.items()
+        if clip in second.clips
+        for one, other in zip(mine[1:], second.clips[clip][1:], strict=True)
+        if one != other
+    ]
+    if found:
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        raise InputError(
+            f"{'; '.join(found[:3])}{more}; runs are compared on clips of the same subjects and labels: train one of "
+            "them again on the data of the other"
+        )
 
 
 def by_subject(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from merjax import fingerprint
 from merjax.report.scores import cautions, chosen
 from merjax.types import InputError
 
@@ -70,6 +71,14 @@ def read_run(folder: Path, name: str) -> Run:
     if len(run.clips) != scores["whole"]["n"]:  # cut off between two rows, or within the last number
         counts = f"{len(run.clips)} clips, scores.json counts {scores['whole']['n']}"
         raise InputError(f"{folder / 'predictions.csv'} holds {counts}; it should be whole, as merjax wrote it")
+    if made_of := fingerprint.read(folder):
+        trained = {"/".join(clip[:3]): (clip[0], clip[1], clip[3]) for clip in made_of["data"]["clips"]}
+        for clip, told in run.clips.items():
+            if trained.get(clip) != told:
+                raise InputError(
+                    f"{folder}: clip {clip} is not in {fingerprint.DATA} as it is in predictions.csv; both should be of "
+                    "one run, so give the command of the run again"
+                )
     return run
 
 

@@ -1,6 +1,5 @@
 """Scores of a run from its pooled predictions, and the tables of the run's folder."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 
 from merjax import metrics
 from merjax.files import write_csv
+from merjax.folder import Folder
 from merjax.inner import best_epoch
 from merjax.loso import Split
 from merjax.types import Annotation, Curves, Dataset, Rows
@@ -310,13 +310,13 @@ def stopped(rows: Rows, row: int, epoch: int, split: Split) -> str:
     )
 
 
-def write_tables(folder: Path, outcome: Outcome, select: str, patience: int = 0) -> None:
+def write_tables(folder: Folder, outcome: Outcome, select: str, patience: int = 0) -> None:
     """Writes predictions.csv, subjects.csv and curves.csv, and inner.csv where epochs are chosen inside the folds."""
     epochs = chosen_epochs(outcome, select, patience)
     probability = chosen_probability(outcome, epochs)
     prediction = probability.argmax(-1)
     write_csv(
-        folder / "predictions.csv",
+        folder.own("predictions.csv"),
         ["seed", "database", "subject", "sample_id", "label", "prediction", *outcome.classes],
         (
             [
@@ -330,7 +330,7 @@ def write_tables(folder: Path, outcome: Outcome, select: str, patience: int = 0)
     )
     right = prediction == outcome.label
     write_csv(
-        folder / "subjects.csv",
+        folder.own("subjects.csv"),
         ["seed", "database", "subject", "clips", "right", "fold", "epoch"],
         (
             [
@@ -344,7 +344,7 @@ def write_tables(folder: Path, outcome: Outcome, select: str, patience: int = 0)
     )
     hits = outcome.hits
     write_csv(
-        folder / "curves.csv",
+        folder.own("curves.csv"),
         ["seed", "fold", "epoch", "train_loss", "train_accuracy", "test_accuracy"],
         (
             [
@@ -360,7 +360,7 @@ def write_tables(folder: Path, outcome: Outcome, select: str, patience: int = 0)
     if outcome.inner is not None:
         inner = outcome.inner
         write_csv(
-            folder / "inner.csv",
+            folder.own("inner.csv"),
             ["seed", "fold", "epoch", "inner_loss", "inner_accuracy", "subjects"],
             (
                 [seed, name, epoch + 1, float(inner.loss[r, f, epoch]), *accuracy, " ".join(inner.subjects[r][f])]

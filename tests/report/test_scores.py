@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from merjax import loso, metrics, parallel
+from merjax.folder import Folder
 from merjax.report import chosen, gather, scores, shown, summary
 from merjax.report.scores import write_tables
 from merjax.types import Annotation, Clip, Curves, Dataset
@@ -145,7 +146,7 @@ def test_a_holdout_scores_the_tested_database_alone(trained, tmp_path):
     assert content["whole"]["n"] == 12
     assert content["whole"]["subjects"] == 3
     assert set(shown(got, 2)) <= set(range(12))
-    write_tables(tmp_path, got, "last")
+    write_tables(Folder(tmp_path), got, "last")
     predictions, subjects, curve = (
         (tmp_path / f"{name}.csv").read_text().splitlines() for name in ("predictions", "subjects", "curves")
     )
