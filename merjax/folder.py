@@ -71,11 +71,22 @@ class Folder:
         if not self.writes:
             return path
         if name not in self.files:
-            if os.path.lexists(path):
-                raise InputError(f"{path} is not on merjax's list of its own files; move it out of the folder first")
+            self.check([name])
             self._list(self.files | {name})
         _make(path.parent)
         return path
+
+    def check(self, names: Iterable[str]) -> None:
+        """Refuses names that somebody else's files have.
+
+        Raises:
+            InputError: one of them has.
+        """
+        for name in names:
+            if name not in self.files and os.path.lexists(self.path / name):
+                raise InputError(
+                    f"{self.path / name} is not on merjax's list of its own files; move it out of the folder first"
+                )
 
     def settle(self, name: str) -> None:
         """Lists the files of a folder that was begun as `name` and is complete, in place of the folder."""

@@ -74,7 +74,8 @@ def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Fol
     programs: dict[int, Program] = {}
     chunks: list[Chunk] = []
     first = 0
-    with signals() as asked, tqdm(unit="epoch", disable=jax.process_index() > 0) as bar:
+    total = job.epochs * -(-count // size)
+    with signals() as asked, tqdm(total=total, unit="epoch", disable=jax.process_index() > 0) as bar:
         while first < count:
             size = next_size(folder, first, size, plan)
             some = parallel.part(rows, first, size)

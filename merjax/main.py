@@ -43,6 +43,7 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
     """
     check(config)
     with Folder(workdir, writes=jax.process_index() == 0) as folder:
+        folder.check(report.FILES)
         before = fingerprint.earlier(folder, resume=resume, saved=checkpoint.runs_saved(folder))
         if before:
             fingerprint.refuse(folder.path, before, {"config": relevant(config)})  # before inputs are made

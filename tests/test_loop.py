@@ -1,6 +1,7 @@
 """All rows of a run: every way of training them gives the same, in one go or in several."""
 
 import os
+import shutil
 import signal
 from functools import cache
 
@@ -8,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_checkpoint import flipped
 
-from merjax import loop, loso, losses, optim, parallel
+from merjax import loop, loso, losses, memory, optim, parallel
 from merjax.folder import Folder
 from merjax.models import MODELS
 from merjax.program import Job, Plan, Program
@@ -125,6 +127,69 @@ def test_a_signal_ends_the_epoch_saves_and_the_same_call_goes_on_to_the_same_bit
     assert signal.getsignal(number) == before
     assert [path.name for path in (tmp_path / "checkpoints" / "rows_2_to_3").iterdir()] == ["1"]
     assert_same(trained(tmp_path, chunk=3), whole)  # the folder's own parts count, not the ones asked for
+
+
+def cut(folder, monkeypatch):
+    """A run that was ended after its second epoch, with a save of each of its two epochs."""
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "preempted", lambda epoch: epoch == 1)
+        with pytest.raises(loop.Interruption):
+            trained(folder, save_seconds=0.0)
+    assert sorted(path.name for path in (folder / "checkpoints" / "rows_0_to_3").iterdir()) == ["1", "2"]
+
+
+@pytest.mark.parametrize("flips", [10, pytest.param(300, marks=pytest.mark.slow)])
+def test_a_flipped_bit_in_a_save_costs_time_and_no_bit_of_the_result(tmp_path, whole, flips, rng, monkeypatch, capsys):
+    cut(tmp_path / "cut", monkeypatch)
+    usual, made = loop.Program, {}
+    monkeypatch.setattr(loop, "Program", lambda *a: made.setdefault(len(a[3].seed), usual(*a) if not made else None))
+    saves = [path for path in (tmp_path / "cut").rglob("checkpoints/*/*/**/*") if path.is_file()]
+    for _ in range(flips):
+        again = tmp_path / "again"
+        shutil.copytree(tmp_path / "cut", again)
+        path = again / saves[rng.integers(len(saves))].relative_to(tmp_path / "cut")
+        flipped(path, rng)
+        assert_same(trained(again), whole)
+        shown, newest = capsys.readouterr().out, path.relative_to(again).parts[2] == "2"
+        noticed = "is damaged: its files are not those that were saved; going on from that of epoch 1" in shown
+        assert noticed == newest
+        assert f"going on after epoch {1 if newest else 2}" in shown
+        shutil.rmtree(again)
+
+
+def test_with_every_save_damaged_a_run_trains_again(tmp_path, whole, rng, monkeypatch, capsys):
+    """A damaged end as well: what is left of other chunks is kept."""
+    trained(tmp_path, chunk=2)
+    for path in (tmp_path / "checkpoints" / "rows_2_to_3").rglob("d/*"):
+        flipped(path, rng)
+    assert_same(trained(tmp_path, chunk=2), whole)
+    assert "rows_2_to_3/end is damaged: its files are not those that were saved; these trainings begin anew" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_chunk_takes_fewer_rows_when_less_memory_is_free(tmp_path, whole, monkeypatch, capsys):
+    free = iter([2**40, 2**40, 4 * 2**20, 4 * 2**20, 4 * 2**20, 4 * 2**20])
+    monkeypatch.setattr(memory, "free", lambda: next(free))
+    one = job()
+    need = memory.Need(2**20, 2**20, 2**20)
+    plan = Plan("map", 4, 2, 1, 0.0, 0, 0, need)
+    run = loop.train_all(table(), clips(), one, plan, folder=Folder(tmp_path), save_seconds=1e9)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        "rows_0_to_1",
+        "rows_2_to_2",
+        "rows_3_to_3",
+    ]
+    assert "less memory is free than at the beginning: 1 rows at once from here" in capsys.readouterr().out
+    assert_same(run, whole)
+
+
+def test_a_chunk_that_was_begun_is_not_gone_on_with_where_it_does_not_fit(tmp_path, monkeypatch):
+    cut(tmp_path, monkeypatch)
+    monkeypatch.setattr(memory, "free", lambda: 2**20)
+    plan = Plan("map", 4, 4, 1, 0.0, 0, 0, memory.Need(2**20, 2**20, 2**20))
+    with pytest.raises(InputError, match=r"begun with 4 rows at once, which need about 0\.0 GiB.*close other programs"):
+        loop.train_all(table(), clips(), job(), plan, folder=Folder(tmp_path), save_seconds=1e9)
 
 
 def test_a_fold_of_nan_stops_alone_and_keeps_its_last_good_state(tmp_path, whole):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import REPOSITORY
+from test_folder import content
 
 from merjax import config, main, report
 from merjax.types import InputError
@@ -275,3 +277,100 @@ def test_faulty_clips_are_refused_or_left_out_and_listed(tmp_path, rng):
     assert scores["whole"]["n"] == 7
     assert "3b.png is 20 x 28" in scores["left_out"][0]
     assert "3b.png" in (tmp_path / "run" / "report.html").read_text()
+
+
+FOREIGN = (
+    "config.json",
+    "scores.json",
+    "report.html",
+    "table.md",
+    "figures/loss.svg",
+    "checkpoints/rows_0_to_17/end/x.pt",
+)
+
+
+def foreign(root):
+    for name in FOREIGN:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"mine {name}")
+    return content(root)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--workdir={}"],
+        ["--workdir={}", "--resume=false"],
+        ["sweep", "--config={config}", "--out={}"],
+        ["inputs", "synthetic/S01/S01_c01", "--out={}/report.html"],
+        ["compare", "{}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_files_that_merjax_did_not_write_stay_as_they_are(tmp_path, command):
+    before = foreign(tmp_path / "mine")
+    words = [word.format(tmp_path / "mine", config=REPOSITORY / "configs" / "real_flow.py") for word in command]
+    verb = [] if words[0].startswith("-") else [words.pop(0)]
+    small = (
+        flags({"data.synthetic.subjects": 3, "data.synthetic.size": 32}) if verb not in (["compare"], ["sweep"]) else []
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "merjax", *(verb or ["train"]), *words, *small],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY)},
+        check=False,
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert content(tmp_path / "mine") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["report.html", "figures/loss.svg"])
+def test_a_foreign_file_with_the_name_of_a_result_is_never_replaced(tmp_path, name):
+    run, usual = tmp_path / "run", settings()
+    with pytest.raises(InputError, match="lion"):
+        main.run(settings(**{"train.optimizer": "lion"}), run)
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).write_text("mine")
+    for resume in (True, False):
+        with pytest.raises(InputError, match=rf"{Path(name).name} is not on merjax's list of its own files; move it"):
+            main.run(usual, run, resume=resume)
+        assert (run / name).read_text() == "mine"
+    (run / name).unlink()
+    assert main.run(usual, run)["whole"]["n"] == 18  # what was trained is still there
+
+
+def test_of_two_runs_in_one_folder_the_second_is_refused_with_the_first_named(tmp_path):
+    changes = SMALL | {"train.epochs": 3000}
+    first = program(f"--workdir={tmp_path / 'run'}", *flags(changes))
+    start = time.monotonic()
+    while not (tmp_path / "run" / "lock.json").exists():
+        assert first.poll() is None, first.stderr.read()
+        assert time.monotonic() - start < 60
+        time.sleep(0.02)
+    second = program(f"--workdir={tmp_path / 'run'}", *flags(changes))
+    _, error = second.communicate(timeout=60)
+    assert second.returncode == 2, error
+    assert re.search(
+        rf"is in use by process {first.pid} of \S+, which began at \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d; wait", error
+    )
+    assert first.poll() is None
+    first.send_signal(signal.SIGKILL)
+    first.communicate()
+    assert (tmp_path / "run" / "lock.json").exists()
+    main.run(settings(), tmp_path / "run", resume=False)  # the lock of a dead process is none
+    assert not (tmp_path / "run" / "lock.json").exists()
+
+
+def test_two_runs_begun_in_one_second_get_two_folders(tmp_path):
+    pair = [program(*flags(SMALL), cwd=tmp_path) for _ in range(2)]
+    for process in pair:
+        out, error = process.communicate(timeout=120)
+        assert process.returncode == 0, out + error
+    folders = sorted((tmp_path / "runs").iterdir())
+    assert len(folders) == 2
+    assert all((folder / "report.html").exists() for folder in folders)

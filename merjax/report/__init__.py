@@ -29,6 +29,7 @@ from merjax.report.scores import (
 from merjax.report.svg import alone
 
 __all__ = [
+    "FILES",
     "SELECT",
     "Outcome",
     "cautions",
@@ -41,6 +42,9 @@ __all__ = [
     "summary",
     "write",
 ]
+
+# The files of a run's folder that `write` always makes, beside its figures.
+FILES = ("environment.json", "predictions.csv", "subjects.csv", "curves.csv", "scores.json", "report.html")
 
 
 def write(

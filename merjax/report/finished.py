@@ -73,11 +73,11 @@ def read_run(folder: Path, name: str) -> Run:
         raise InputError(f"{folder / 'predictions.csv'} holds {counts}; it should be whole, as merjax wrote it")
     if made_of := fingerprint.read(folder):
         trained = {"/".join(clip[:3]): (clip[0], clip[1], clip[3]) for clip in made_of["data"]["clips"]}
-        for clip, told in run.clips.items():
-            if trained.get(clip) != told:
+        for clip, tested in run.clips.items():
+            if trained.get(clip) != tested:
                 raise InputError(
-                    f"{folder}: clip {clip} is not in {fingerprint.DATA} as it is in predictions.csv; both should be of "
-                    "one run, so give the command of the run again"
+                    f"{folder}: clip {clip} is not in {fingerprint.DATA} as it is in predictions.csv; both should "
+                    "be of one run, so give the command of the run again"
                 )
     return run
 
