@@ -80,7 +80,7 @@ def _overview(description: Description) -> Block:
         ("frames", f"{files}{span}"),
         ("a second", ", ".join(f"{rate:g}" for rate in rates) or "not stated"),
         ("size", f"{_sizes(description.sizes)}{looked}"),
-        ("apex", counted(Counter(record.apex_source for record in records))),
+        ("apex", counted(Counter(record.apex_source for record in used))),
         ("licence", f"signed agreement required: {KNOWN[found.name].owner}"),
     ]
     return Block(KNOWN[found.name].title, (), tuple(rows))
