@@ -41,6 +41,8 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
     check(config)
     made_by, settings = INPUTS[config.input.name], config.train
     dataset = read(config)
+    if dataset.account:
+        loop.say("\n".join(dataset.account))
     subject, names = subjects_of(dataset)
     name = config.protocol.name
     split = loso.split(dataset.clips, subject, names, name, **config.protocol[name])
