@@ -105,7 +105,12 @@ def by_number(folders: Mapping[str, str]) -> dict[int, str]:
 
 def clips(folders: Mapping[str, str]) -> dict[tuple[int, str], str]:
     """Paths of the clips' folders in the subjects' folders, by the subject's number and the clip in lower case."""
-    return {(number, clip): path for number, at in by_number(folders).items() for clip, path in subfolders(at).items()}
+    found: dict[tuple[int, str], str] = {}
+    for name, at in folders.items():
+        if (subject := number(name)) is not None:
+            for clip, path in subfolders(at).items():
+                found.setdefault((subject, clip), path)  # as by_number, but the subjects' folders are put together
+    return found
 
 
 def release(root: Path, releases: Mapping[str, Sequence[str]], holds: str, asked: str = "") -> Release:

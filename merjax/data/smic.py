@@ -89,7 +89,8 @@ def _clips(place: str) -> list[tuple[str, str, str, str]]:
     people = {name: path for name, path in frames.subfolders(place).items() if re.fullmatch(r"s\d+", name)}
     seen: dict[tuple[int, str], str] = {}
     found = []
-    for number, person in frames.by_number(people).items():
+    for name, person in people.items():
+        number = int(name[1:])
         for emotion, folder in frames.subfolders(frames.subfolders(person).get("micro", "")).items():
             for path in frames.subfolders(folder).values():
                 key = number, clip_name(Path(path).name)
