@@ -23,7 +23,7 @@ def summed(account: Account, used: int, outside: int, left_out: int) -> str:
     parts += [f"{outside} outside the label scheme"] * bool(outside)
     parts += [f"{count} of type {kind}" for kind, count in account.others.items()]
     parts += [f"{len(account.strange)} no sample{'s' * (len(account.strange) > 1)}"] * bool(account.strange)
-    return f"{account.rows} {account.unit}s read{more}: {', '.join(parts)}"
+    return f"{account.rows} {account.unit}{'s' * (account.rows != 1)} read{more}: {', '.join(parts)}"
 
 
 def lines(data_sets: Sequence[str]) -> list[str]:

@@ -196,7 +196,7 @@ def rows_of(copy, dataset):
     return sum(any(cell is not None for cell in line) for line in lines)
 
 
-SUM = re.compile(r"(\d+) (?:row|clip folder)s read(?: and (\d+) more micro-expressions in them)?: ([^;.]*)")
+SUM = re.compile(r"(\d+) (?:row|clip folder)s? read(?: and (\d+) more micro-expressions in them)?: ([^;.]*)")
 
 
 def check_account(dataset):
