@@ -9,6 +9,11 @@ from merjax.data.record import Account, Record
 LINES = 3  # data sets that have a line each; with more of them all share one, so that an account stays short
 
 
+def printable(words: str) -> str:
+    """Text that any terminal and file takes: bytes of a file's name that are no text are escaped."""
+    return words.encode("utf-8", "backslashreplace").decode()
+
+
 def summed(account: Account, used: int, outside: int, left_out: int) -> str:
     """What became of the rows of one data set: the numbers after the colon add up to those before it.
 

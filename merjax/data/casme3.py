@@ -180,7 +180,7 @@ def _sheet(part: Part, places: list[Path], asked: str) -> Path:
 def _rows(path: Path, pages: tuple[str, ...]) -> Accounted[sheets.Row]:
     for page in pages:
         try:
-            return sheets.samples(path, sheet_name=page)
+            return sheets.samples(path, sheet_name=page, several=True)
         except InputError:
             continue  # other versions have other sheets
-    return sheets.samples(path)
+    return sheets.samples(path, several=True)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from merjax.data import frames, sheets
 from merjax.data.frames import ClipFolders
@@ -49,19 +50,19 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     folders = ClipFolders(
         root, {key: place for key, (_, place) in videos.items()} if whole else frames.clips(found.folders)
     )
-    rows = sheets.samples(path, columns=COLUMNS)
+    rows = sheets.samples(path, columns=COLUMNS, several=True)
     samples, others = [], Counter[str]()
     for row in rows:
         cells = row.cells
         participant, clip = sheets.whole(cells["subject"]), sheets.text(cells["clip"])
-        number = subjects.get(participant)
-        key = number, codes.get(clip.partition("_")[0].lower()) if whole else clip.casefold()
+        number = subjects.get(participant, 0)
+        key: tuple[int, Any] = number, codes.get(clip.partition("_")[0].lower()) if whole else clip.casefold()
         place = folders.get(key)
         kind = sheets.text(cells["type"]).lower()
         if not kind.startswith("micro"):
             others[kind or "no type"] += 1
             continue
-        if number is None:
+        if not number:
             raise InputError(f"{row.where}: participant {participant} should be listed in the sheet '{SUBJECTS}'.")
         samples.append(
             record(

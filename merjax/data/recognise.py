@@ -52,8 +52,8 @@ def recognise(root: str | Path) -> tuple[Found, ...]:
 
 def _used(found: Found) -> set[str]:
     """Names of the folders in a data set's folder that hold its clips or its sheet."""
-    paths = [*(record.frames[0] for record in found.records if record.frames), *filter(None, [found.sheet])]
-    return {Path(path).relative_to(found.root).parts[0] for path in paths}
+    paths = {Path(record.frames[0]) for record in found.records if record.frames} | {found.sheet}
+    return {path.relative_to(found.root).parts[0] for path in paths if path}
 
 
 def _in(place: Path) -> tuple[list[Found], list[str]]:

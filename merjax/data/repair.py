@@ -71,7 +71,8 @@ def repaired(
     number; becomes apex + (apex - onset), at most the last file), `offset_before_onset` (no frames are kept),
     `known_repair:ROLE`, `range_from_folder`, `frame_missing:ROLE` (the nearest frame is taken, of two the earlier),
     `frame_gap` (the count of frames differs from the numbers), `apex_unknown` (0 or no number), `apex_placeholder`
-    (onset or offset; kept), `apex_outside` (dropped), `frames_renumbered` (the files were numbered anew from 0 or 1;
+    (onset or offset; kept), `apex_outside` (dropped), `frames_outside` (no frame from
+    onset to offset), `frames_renumbered` (the files were numbered anew from 0 or 1;
     their numbers are shifted back), `numbers_uncertain` (perhaps they were: the apex is dropped, and all frames too
     unless the folder holds a range). The codes `onset_unknown`, `known_repair`, `frames_renumbered` and
     `numbers_uncertain` are OUR CHOICE.
@@ -114,6 +115,7 @@ def repaired(
         issues += ["frame_missing:offset"] * (present[last] != offset)
         onset, offset = (present[first], present[last]) if fix else (onset, offset)
     issues += ["frame_gap"] * gap
+    issues += ["frames_outside"] * bool(present and last < 0 and not issues)
 
     apex, source, codes = _apex(sheet, onset, offset, now, apex_given)
     issues += codes

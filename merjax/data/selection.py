@@ -89,7 +89,7 @@ def select(
     told += account.beside((some.account for some in data_sets.values()), records)
     kept = tuple(_trimmed(record) for record in labelled.records)
     labels = tuple(int(label) for label in labelled.labels)
-    return Chosen(name, scheme.classes, kept, labels, tuple(told), left_out)
+    return Chosen(name, scheme.classes, kept, labels, tuple(map(account.printable, told)), left_out)
 
 
 def _reason(record: Record, scheme: schemes.Scheme, exclude: Collection[str], repair: str) -> str:

@@ -113,21 +113,23 @@ def samples(
     sheet_name: str | None = None,
     position: int = 0,
     columns: Sequence[str] = (),
+    several: bool = False,
     required: Sequence[str] = ("subject", "clip", "onset"),
 ) -> Accounted[Row]:
     """Reads the samples below the header; other rows with text are counted and named in the account.
 
     The header is the first of the first 30 rows that has all required columns. Columns without a header are left out,
     and of two columns with one canonical name the first stays. Blank rows are passed over. A row that has a clip and
-    whatever else is required but no subject is of the subject above it; one that has an onset but neither subject nor
-    clip is of the clip in the line above it: so do merged cells look in a CSV file. Other rows without subject or clip
-    are no samples, nor are totals and remarks (OUR CHOICE).
+    whatever else is required but no subject is of the subject above it: so do merged cells look in a CSV file. Other
+    rows without subject or clip are no samples, nor are totals and remarks (OUR CHOICE).
 
     Args:
       path: as `table`.
       sheet_name: as `table`.
       position: as `table`.
       columns: canonical names of the first columns, for a sheet without a header.
+      several: a clip may hold several samples, so that a row that has an onset but neither subject nor clip is of the
+        clip in the line above it.
       required: canonical names of the columns that a header must have.
 
     Raises:
@@ -141,7 +143,7 @@ def samples(
     for line in lines[start + 1 :]:
         words = [text(cell) for cell in line.cells if text(cell)]
         cells = {name: line.cells[at] if at < len(line.cells) else None for name, at in places.items()}
-        taken = _taken(cells, above, required)
+        taken = _taken(cells, above, required, several)
         cells |= taken
         sample = _is_sample(cells, required)
         if sample:
@@ -160,13 +162,15 @@ def samples(
     return Accounted(rows, Account(rows=len(rows) + len(strange), strange=tuple(strange), filled=filled))
 
 
-def _taken(cells: Mapping[str, object], above: Mapping[str, object], required: Sequence[str]) -> dict[str, object]:
+def _taken(
+    cells: Mapping[str, object], above: Mapping[str, object], required: Sequence[str], several: bool
+) -> dict[str, object]:
     """The subject, or subject and clip, that a row has from above; nothing if it has its own or seems no sample."""
     if text(cells["subject"]) or not text(above.get("subject")):
         return {}
     if all(text(cells[name]) for name in ("clip", *required) if name != "subject"):
         return {"subject": above["subject"]}
-    if text(cells["clip"]) or whole(cells.get("onset")) is None or not text(above.get("clip")):
+    if not several or text(cells["clip"]) or whole(cells.get("onset")) is None or not text(above.get("clip")):
         return {}
     return {"subject": above["subject"], "clip": above["clip"]}
 

@@ -50,7 +50,7 @@ def records(
     found = frames.release(archive, {"raw_full": archives}, r"s\d+", release)
     named = frames.clips(found.folders).items()
     folders = ClipFolders(root, {(number, clip_name(clip)): path for (number, clip), path in named})
-    rows = sheets.samples(_sheet(root, archive, camera, sheet), sheet_name=camera)
+    rows = sheets.samples(_sheet(root, archive, camera, sheet), sheet_name=camera, several=True)
     clips = []
     for row in rows:
         number, clip = sheets.serial(row.cells["subject"], row.where), clip_name(sheets.text(row.cells["clip"]))

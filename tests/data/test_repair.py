@@ -172,6 +172,11 @@ def test_a_row_without_a_usable_range_keeps_no_frames(sheet, present, issues):
     assert fit.issues == issues
 
 
+def test_a_clip_whose_frames_all_lie_elsewhere_has_a_code():
+    fit = repaired(Numbers(140, 150, 160), CLIP, holds="clip")
+    assert (fit.stop, fit.issues) == (0, ("frames_outside",))
+
+
 def test_a_whole_recording_is_kept_and_positions_count_from_its_start():
     fit = repaired(Numbers(46, 59, 86), LONG, holds="whole")
     assert (fit.start, fit.stop) == (0, 100)

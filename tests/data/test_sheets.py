@@ -185,10 +185,16 @@ GROUPED = [
 
 
 def test_a_row_without_subject_is_of_the_subject_above_and_without_clip_of_the_clip_above(tmp_path):
-    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", GROUPED))
+    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", GROUPED), several=True)
     keys = [(*sheets.key(row), row.cells["onset"]) for row in rows]
     assert keys == [(1, "EP1", 1), (1, "EP2", 4), (1, "EP2", 7), (1, "EP3", 1), (2, "EP1", 1), (2, "EP1", 5)]
     assert rows.account == Account(rows=6, filled=6)
+
+
+def test_where_a_clip_holds_one_sample_a_row_without_clip_is_no_sample(tmp_path):
+    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", GROUPED))
+    assert [sheets.key(row) for row in rows] == [(1, "EP1"), (1, "EP2"), (1, "EP3"), (2, "EP1")]
+    assert rows.account.strange == ("row 4 '7 8 9'", "row 8 '5 6 7'")
 
 
 def test_merged_cells_have_their_value_in_every_row_that_holds_something(tmp_path):
