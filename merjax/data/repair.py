@@ -71,19 +71,18 @@ def repaired(
     number; becomes apex + (apex - onset), at most the last file), `offset_before_onset` (no frames are kept),
     `known_repair:ROLE`, `range_from_folder`, `frame_missing:ROLE` (the nearest frame is taken, of two the earlier),
     `frame_gap` (the count of frames differs from the numbers), `apex_unknown` (0 or no number), `apex_placeholder`
-    (onset or offset; kept), `apex_outside` (dropped), `frames_outside` (no frame from
-    onset to offset), `frames_renumbered` (the files were numbered anew from 0 or 1;
-    their numbers are shifted back), `numbers_uncertain` (perhaps they were: the apex is dropped, and all frames too
-    unless the folder holds a range). The codes `onset_unknown`, `known_repair`, `frames_renumbered` and
-    `numbers_uncertain` are OUR CHOICE.
+    (onset or offset; kept), `apex_outside` (dropped), `frames_outside` (no frame from onset to offset),
+    `frames_renumbered` (the files were numbered anew from 0 or 1; their numbers are shifted back), `numbers_uncertain`
+    (perhaps they were: the apex is dropped, and all frames too unless the folder holds a range). `onset_unknown`,
+    `known_repair` and the last three codes are OUR CHOICE.
 
     Args:
       sheet: numbers of the sheet.
       present: numbers of the folder's frames, rising.
       known: repairs of this row; each is made only where the sheet has the wrong number that it names.
-      holds: `range`, the folder holds onset to offset, and its first and last number win over the sheet; `clip`, it
-        holds onset to offset, but the sheet wins; `recording`, it holds more, and onset to offset are kept; `whole`,
-        it holds more, and all of it is kept.
+      holds: `range`, the folder holds onset to offset, and its first and last number win over the sheet, unless the
+        sheet's frames are all there and others only apart from them; `clip`, it holds onset to offset, but the sheet
+        wins; `recording`, it holds more, and onset to offset are kept; `whole`, it holds more, and all of it is kept.
       ends: the numbers that the folder should begin and end with; by default onset and offset, and unknown where all of
         a recording is kept.
       apex_given: False where the sheet has no apex; its absence is then no fault.
@@ -104,6 +103,8 @@ def repaired(
     present = [number + shift for number in present]
     issues += [*_range_faults(sheet, present), *(f"known_repair:{role}" for role in ("onset", "offset") if role in now)]
     onset, offset = _range(sheet, present, now) if fix else (sheet.onset, sheet.offset)
+    if holds == "range" and _stands_alone(onset, offset, present):
+        holds = "clip"  # what else lies there is no part of it
     gap = _gap(onset, offset, present, holds)
     if present and fix and holds == "range":
         issues += ["range_from_folder"] * ((onset, offset) != (present[0], present[-1]))
@@ -158,11 +159,11 @@ def _shift(
     begin, span = present[0], present[-1] - present[0] + 1
     if begin not in (0, 1) or begin == first:
         return 0, []
-    wanted = None if first is None or last is None else last - first + 1
-    if first is not None and span == len(present) == wanted:
+    whole = span == len(present)  # without a hole
+    if whole and first is not None and (last == first + span - 1 or (ends is not None and last is None)):
         return first - begin, ["frames_renumbered"]
-    if ends is not None and wanted is None and first is not None and span == len(present):
-        return first - begin, ["frames_renumbered"]
+    if span > 2 * len(present) and _stands_alone(onset, offset, present):  # the first is a stray
+        return 0, []
     if onset == 0 and begin == 1:  # the sheet's own fault, for which there is a code
         return 0, []
     if holds in ("recording", "whole") and ends is None and onset is not None:
@@ -194,6 +195,13 @@ def _range(sheet: Numbers, present: Sequence[int], now: Mapping[str, int]) -> tu
         if onset is not None and sheet.apex and sheet.apex >= onset:
             offset = min(2 * sheet.apex - onset, *present[-1:]) if present else 2 * sheet.apex - onset
     return onset, offset
+
+
+def _stands_alone(onset: int | None, offset: int | None, present: Sequence[int]) -> bool:
+    """Whether every frame from onset to offset is there, and neither the one before nor the one after."""
+    if onset is None or offset is None or onset > offset:
+        return False
+    return _count(present, onset, offset) == _count(present, onset - 1, offset + 1) == offset - onset + 1
 
 
 def _gap(onset: int | None, offset: int | None, present: Sequence[int], holds: str) -> bool:

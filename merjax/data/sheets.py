@@ -179,14 +179,21 @@ def _is_sample(cells: Mapping[str, object], required: Sequence[str]) -> bool:
     subject, clip = text(cells["subject"]), text(cells["clip"])
     if not subject or not clip or {subject.lower().rstrip(":"), clip.lower().rstrip(":")} & set(TOTALS):
         return False
+    if _canonical(subject) == "subject":  # the header once more, as copied pages have it
+        return False
     # A misspelt subject stays, for its reader to refuse; a remark does not.
     return subject[-1].isdecimal() or (" " not in subject and all(text(cells[name]) for name in required))
 
 
+def _canonical(cell: object) -> str:
+    """The name of a column by its header."""
+    folded = "".join(text(cell).lower().split()).rstrip("'")
+    return _CANONICAL.get(folded, folded)
+
+
 def _header(path: Path, lines: Sequence[Line], required: Sequence[str]) -> tuple[int, list[str]]:
     for index, line in enumerate(lines[:HEADER_ROWS]):
-        folded = ["".join(text(cell).lower().split()).rstrip("'") for cell in line.cells]
-        names = [_CANONICAL.get(name, name) for name in folded]
+        names = [_canonical(cell) for cell in line.cells]
         if set(required) <= set(names):
             return index, names
     fullest = max(lines[:HEADER_ROWS], key=lambda line: sum(map(bool, map(text, line.cells))), default=Line(0, ()))

@@ -158,6 +158,7 @@ REMARKS = [
     (None, None, "see the paper", None, None),
     ("Subject 3 left early", "EP4", 1, 2, 3),
     ("03", None, None, None, None),
+    HEADER,
 ]
 
 
@@ -168,7 +169,7 @@ def test_rows_that_are_no_samples_are_counted_and_named_wherever_they_lie(tmp_pa
     words = " ".join(str(cell) for cell in remark if cell is not None)
     assert [sheets.key(row) for row in rows] == [(1, "EP1"), (2, "EP1")]
     assert (rows.account.rows, rows.account.filled) == (3, 0)
-    assert rows.account.strange == (f"row {place + 1} '{words}'",)
+    assert rows.account.strange == (f"row {place + 1} '{words[:40]}'",)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
