@@ -23,10 +23,11 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """Reads every micro-expression of a workbook with its frames; rows of macro-expressions are left out.
 
     The workbook's first sheet has the samples; two more say which folder a participant and a video have. A long video
-    is found by the numbers in its folder's name, wherever the folder lies; the code `folder_misplaced` says that it
-    was another subject's (OUR CHOICE). A selected or cropped clip is taken to hold onset to offset (OUR CHOICE). A
-    video holds several samples, so the sample_id ends with the onset that the sheet has. Where releases lie side by side, cropped faces are taken before selected frames and these before long
-    videos, of several workbooks the updated one (both OUR CHOICE).
+    is found by the numbers in its folder's name, wherever the folder lies; the code `folder_misplaced` says that it was
+    another subject's (OUR CHOICE). A selected or cropped clip is taken to hold onset to offset (OUR CHOICE). A video
+    holds several samples, so the sample_id ends with the onset that the sheet has. Where releases lie side by side,
+    cropped faces are taken before selected frames and these before long videos, of several workbooks the updated one
+    (both OUR CHOICE).
 
     Args:
       root: folder that holds the releases and the workbook.
