@@ -61,6 +61,8 @@ def train(config: ConfigDict, folder: Folder, before: dict | None) -> dict:
     started = time.perf_counter()
     made_by, settings = INPUTS[config.input.name], config.train
     dataset = read(config)
+    if dataset.account:
+        loop.say("\n".join(dataset.account))
     divided = divide(config, dataset)
     prepared, digests = prepare(dataset, recipe(config))
     fingerprint.begin(folder, made_of(config, dataset, divided, digests), before)

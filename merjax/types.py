@@ -65,7 +65,8 @@ class Dataset(NamedTuple):
     clips: tuple[Annotation, ...]
     load: Callable[[Annotation], Clip]
     left_out: tuple[str, ...] = ()  # one sentence for each clip that the repair policy dropped
-    notes: Callable[[], tuple[str, ...]] = tuple  # sentences on where clips come from, complete once all are loaded
+    notes: Callable[[], tuple[str, ...]] = tuple  # the account and what loading found, complete once all are loaded
+    account: tuple[str, ...] = ()  # sentences on what was read and what became of it, known before loading
 
 
 class Samples(NamedTuple):

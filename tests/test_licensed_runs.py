@@ -21,7 +21,11 @@ def run(config, root, workdir, *changes):
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return json.loads((workdir / "scores.json").read_text())
+    scores = json.loads((workdir / "scores.json").read_text())
+    (account,) = (note for note in scores["notes"] if " read: " in note)
+    assert account in done.stdout.splitlines()[:10]
+    assert (workdir / "report.html").read_text().count(account) == 1
+    return scores
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import finished, record
 
 FPS = 60.0
@@ -11,7 +12,7 @@ RELEASES = {"cropped": ("Cropped", "CASME-Cropped"), "raw": ("CASME_raw_selected
 SHEETS = ("casme[!2]*",)
 
 
-def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
+def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> Accounted[Record]:
     """Reads every clip of the sheet with its frames.
 
     Where the sheet and a folder differ, the folder's first and last number win. The sheet's second apex is not read.
@@ -31,9 +32,10 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"sub\d+", release)
-    folders = frames.clips(found.folders)
+    folders = ClipFolders(root, frames.clips(found.folders))
+    rows = sheets.samples(sheets.find(root, SHEETS, sheet))
     clips = []
-    for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
+    for row in rows:
         number, clip = sheets.key(row)
         clips.append(
             record(
@@ -48,4 +50,4 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
                 policy=repair,
             )
         )
-    return finished(clips, repair)
+    return finished(clips, repair, rows, folders)

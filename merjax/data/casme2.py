@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import finished, record
 
 FPS = 200.0
@@ -24,7 +25,7 @@ OBJECTIVE = "casme2-objectiveclasses*"
 Key = tuple[int, str]  # number of the subject and name of the clip: the name alone is not unique
 
 
-def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
+def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> Accounted[Record]:
     """Reads every clip of a sheet with its frames.
 
     Where the sheet and a folder of selected or cropped frames differ, the folder's first and last number win. Objective
@@ -47,7 +48,7 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"sub\d+", release)
-    folders = frames.clips(found.folders)
+    folders = ClipFolders(root, frames.clips(found.folders))
     rows = sheets.samples(sheets.find(root, SHEETS, sheet))
     objective = {} if sheet and "objective" in rows[0].cells else _objective_classes(root)
     clips = []
@@ -63,10 +64,11 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
                 clip=clip,
                 fps=FPS,
                 holds=HOLDS[found.name],
+                ends=(1, None) if found.name == "raw_full" else None,
                 policy=repair,
             )
         )
-    return finished(clips, repair)
+    return finished(clips, repair, rows, folders)
 
 
 def _objective_classes(root: Path) -> dict[Key, object]:

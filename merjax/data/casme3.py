@@ -2,11 +2,13 @@
 
 import functools
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import Known, finished, record
 from merjax.types import InputError, pick
 
@@ -22,6 +24,7 @@ class Part(NamedTuple):
         sheets: patterns of file names, the preferred first.
         pages: names of the sheet to read in a workbook; without any of them the first is read.
         apex_given: whether its sheet has a column for the apex.
+        ends: first and last number of a whole clip's frames, as far as they are known.
     """
 
     dataset: str
@@ -31,6 +34,7 @@ class Part(NamedTuple):
     sheets: tuple[str, ...]
     pages: tuple[str, ...]
     apex_given: bool
+    ends: tuple[int, None] | None
 
 
 PARTS = {
@@ -47,6 +51,7 @@ PARTS = {
         ),
         ("label", "AU+Emotion"),
         True,
+        (1, None),
     ),
     "c": Part(
         "casme3c",
@@ -56,6 +61,7 @@ PARTS = {
         ("cas*me*3_part_c_me*",),
         ("mockCrimeME",),
         False,
+        None,
     ),
 }
 
@@ -73,7 +79,7 @@ Key = tuple[int, str, int | None]  # number of the subject, clip in lower case, 
 
 def records(
     root: Path, *, part: str = "a", release: str = "", sheet: str = "", repair: str = "flag"
-) -> tuple[Record, ...]:
+) -> Accounted[Record]:
     """Reads every micro-expression of a sheet with its frames; rows of macro-expressions are left out.
 
     `raw` takes the clip pack of part A if it is there, and otherwise cuts onset to offset out of the whole clips. A
@@ -97,21 +103,26 @@ def records(
     chosen = pick(PARTS, "part", part)
     whole = pick({"raw": False, "raw_full": True}, "data.release", release or "raw")
     places = _places(frames.absolute(root), f"part_{part}")
-    packed, folders = _folders(chosen, places, whole)
+    packed, found = _folders(chosen, places, whole)
+    folders = ClipFolders(places[0], found)
     read = functools.cache(frames.read)  # the samples of a clip share its folder
-    samples = []
-    for row in _rows(_sheet(chosen, places, sheet), chosen.pages):
-        if not sheets.text(row.cells.get("expressiontype", "micro")).lower().startswith("micro"):
-            continue
+    rows = _rows(_sheet(chosen, places, sheet), chosen.pages)
+    samples, others = [], Counter[str]()
+    for row in rows:
         number, clip = sheets.key(row)
         subject, onset = chosen.subject.format(number), sheets.whole(row.cells["onset"])
         known = KNOWN.get((subject, clip, onset), {})
         starts = _starts(onset, known) if packed else (None,)
         paths = (folders.get((number, clip.casefold(), start)) for start in starts)
+        path = next(filter(None, paths), None)
+        kind = sheets.text(row.cells.get("expressiontype", "micro")).lower()
+        if not kind.startswith("micro"):
+            others[kind or "no type"] += 1
+            continue
         samples.append(
             record(
                 row.cells,
-                read(next(filter(None, paths), None)),
+                read(path),
                 dataset=chosen.dataset,
                 release=release or "raw",
                 subject=subject,
@@ -120,11 +131,12 @@ def records(
                 sample_id=f"{chosen.dataset}/{subject}/{clip}/{sheets.text(row.cells['onset'])}",
                 known=known,
                 holds="whole" if whole else "recording",
+                ends=chosen.ends if not packed else None,
                 apex_given=chosen.apex_given,
                 policy=repair,
             )
         )
-    return finished(samples, repair)
+    return finished(samples, repair, rows, folders, others)
 
 
 def _places(root: Path, name: str) -> list[Path]:
@@ -165,10 +177,10 @@ def _sheet(part: Part, places: list[Path], asked: str) -> Path:
     return sheets.find(places[0], part.sheets, asked)
 
 
-def _rows(path: Path, pages: tuple[str, ...]) -> list[sheets.Row]:
+def _rows(path: Path, pages: tuple[str, ...]) -> Accounted[sheets.Row]:
     for page in pages:
         try:
-            return sheets.samples(path, sheet_name=page)
+            return sheets.samples(path, sheet_name=page, several=True)
         except InputError:
             continue  # other versions have other sheets
-    return sheets.samples(path)
+    return sheets.samples(path, several=True)

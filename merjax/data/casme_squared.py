@@ -1,29 +1,33 @@
 """CAS(ME)^2: the micro-expressions among long videos at 30 frames a second, as recorded, selected or cropped faces."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import finished, record
 from merjax.types import InputError
 
 FPS = 30.0
 RELEASES = {"cropped": ("cropped",), "raw": ("selectedpic",), "raw_full": ("rawpic",)}
 SHEETS = ("*code_final*updated*", "*code_final*")
-COLUMNS = ("participant", "clip", "onset", "apex", "offset", "au", "emotion", "type")  # the sheets have no headers
+COLUMNS = ("subject", "clip", "onset", "apex", "offset", "au", "emotion", "type")  # the sheets have no headers
 SUBJECTS, VIDEOS = "naming rule1", "naming rule2"
 
 
-def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
+def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> Accounted[Record]:
     """Reads every micro-expression of a workbook with its frames; rows of macro-expressions are left out.
 
     The workbook's first sheet has the samples; two more say which folder a participant and a video have. A long video
-    is found by the numbers in its folder's name, wherever the folder lies; the code `folder_misplaced` says that it
-    was another subject's (OUR CHOICE). A video holds several samples, so the sample_id ends with the onset that the
-    sheet has. Where releases lie side by side, cropped faces are taken before selected frames and these before long
-    videos, of several workbooks the updated one (both OUR CHOICE).
+    is found by the numbers in its folder's name, wherever the folder lies; the code `folder_misplaced` says that it was
+    another subject's (OUR CHOICE). A selected or cropped clip is taken to hold onset to offset (OUR CHOICE). A video
+    holds several samples, so the sample_id ends with the onset that the sheet has. Where releases lie side by side,
+    cropped faces are taken before selected frames and these before long videos, of several workbooks the updated one
+    (both OUR CHOICE).
 
     Args:
       root: folder that holds the releases and the workbook.
@@ -39,22 +43,28 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"s?\d+", release)
-    folders = frames.by_number(found.folders)
     path = sheets.find(root, SHEETS, sheet)
     subjects, codes = _subjects(path), _codes(path)
     whole = found.name == "raw_full"
-    videos = _videos(folders) if whole else {}
-    clips = {} if whole else {number: frames.subfolders(folder) for number, folder in folders.items()}
-    samples = []
-    for where, cells in _rows(path):
-        participant = sheets.whole(cells["participant"])
-        if participant not in subjects:
-            raise InputError(f"{where}: participant {participant} should be listed in the sheet '{SUBJECTS}'.")
-        number, clip = subjects[participant], sheets.text(cells["clip"])
-        if whole:
-            home, place = videos.get((number, codes.get(clip.partition("_")[0].lower())), (number, None))
-        else:
-            home, place = number, clips.get(number, {}).get(clip.casefold())
+    videos = _videos(frames.by_number(found.folders)) if whole else {}
+    homes = {key: home for key, (home, _) in videos.items()}
+    folders = ClipFolders(
+        root, {key: place for key, (_, place) in videos.items()} if whole else frames.clips(found.folders)
+    )
+    rows = sheets.samples(path, columns=COLUMNS, several=True)
+    samples, others = [], Counter[str]()
+    for row in rows:
+        cells = row.cells
+        participant, clip = sheets.whole(cells["subject"]), sheets.text(cells["clip"])
+        number = subjects.get(participant, 0)
+        key: tuple[int, Any] = number, codes.get(clip.partition("_")[0].lower()) if whole else clip.casefold()
+        place = folders.get(key)
+        kind = sheets.text(cells["type"]).lower()
+        if not kind.startswith("micro"):
+            others[kind or "no type"] += 1
+            continue
+        if not number:
+            raise InputError(f"{row.where}: participant {participant} should be listed in the sheet '{SUBJECTS}'.")
         samples.append(
             record(
                 cells,
@@ -65,29 +75,20 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
                 clip=clip,
                 fps=FPS,
                 sample_id=f"casme_sq/s{number:02}/{clip}/{sheets.text(cells['onset'])}",
-                holds="whole" if whole else "recording",
+                holds="whole" if whole else "clip",
+                ends=(1, None) if whole else None,
                 policy=repair,
-                issues=("folder_misplaced",) * (home != number),
+                issues=("folder_misplaced",) * (homes.get(key, number) != number),
             )
         )
-    return finished(samples, repair)
-
-
-def _rows(path: Path) -> list[tuple[str, dict[str, object]]]:
-    """Where each row of a micro-expression is, and its cells."""
-    rows = []
-    for line in sheets.table(path):
-        cells = dict(zip(COLUMNS, _filled(line.cells, len(COLUMNS)), strict=True))
-        if sheets.whole(cells["participant"]) and sheets.text(cells["type"]).lower().startswith("micro"):
-            rows.append((f"{path} row {line.number}", cells))
-    if not rows:
+    if not samples:
         raise InputError(f"{path} has no rows: the eighth column of its first sheet should say micro-expression.")
-    return rows
+    return finished(samples, repair, rows, folders, others)
 
 
-def _subjects(path: Path) -> dict[int, int]:
+def _subjects(path: Path) -> dict[int | None, int]:
     """The number of the subject's folder for each participant."""
-    subjects = {}
+    subjects: dict[int | None, int] = {}
     for line in sheets.table(path, sheet_name=SUBJECTS):
         _, folder, participant = _filled(line.cells, 3)
         if (number := sheets.whole(participant)) is not None:

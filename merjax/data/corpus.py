@@ -8,7 +8,7 @@ from merjax.data import frames, known, schemes
 from merjax.data.apex import SPOTTERS
 from merjax.data.known import KNOWN
 from merjax.data.loader import Loader
-from merjax.data.record import Record
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import POLICIES
 from merjax.data.selection import Chosen, select
 from merjax.types import Annotation, Dataset, InputError, pick
@@ -98,10 +98,10 @@ def choose(
     pick(dict.fromkeys(parts), "part", dataset)
     place, source = frames.absolute(root), KNOWN[dataset]
     records = source.records(place, release=release, sheet=sheet, repair="none" if repair == "none" else "flag")
-    records = tuple(record._replace(fps=record.fps or fps) for record in records)
+    records = at_rate(records, fps)
     chosen = schemes.own(own, records) if own else pick(schemes.SCHEMES, "scheme", scheme or source.scheme)
-    told = [origin(dataset, records, place, chosen, sheet)]
-    return select(dataset, records, chosen, told, exclude=exclude, repair=repair)
+    data_sets = {origin(dataset, records, place, chosen, sheet): records}
+    return select(dataset, data_sets, chosen, exclude=exclude, repair=repair)
 
 
 def composite(
@@ -145,13 +145,18 @@ def choose_composite(
     if not names:
         raise InputError(f"parts is empty; beside a scheme of your own it should name data sets, of {', '.join(KNOWN)}")
     found = {name: member(frames.absolute(root), name, "none" if repair == "none" else "flag") for name in names}
-    records = [record._replace(fps=record.fps or fps) for _, some in found.values() for record in some]
+    records = [record for _, some in found.values() for record in some]
     chosen = schemes.own(own, records) if own else fixed
-    told = [origin(name, some, place, chosen) for name, (place, some) in found.items()]
-    return select(chosen.name, records, chosen, told, exclude=exclude, repair=repair)
+    data_sets = {origin(name, some, place, chosen): at_rate(some, fps) for name, (place, some) in found.items()}
+    return select(chosen.name, data_sets, chosen, exclude=exclude, repair=repair)
 
 
-def member(root: Path, dataset: str, repair: str) -> tuple[Path, tuple[Record, ...]]:
+def at_rate(records: Accounted[Record], fps: float) -> Accounted[Record]:
+    """The records, those that state no frames a second with this number of them."""
+    return Accounted((record._replace(fps=record.fps or fps) for record in records), records.account)
+
+
+def member(root: Path, dataset: str, repair: str) -> tuple[Path, Accounted[Record]]:
     """The folder of one data set of a composite, and its clips.
 
     Raises:
@@ -191,7 +196,7 @@ def loading(
     loader = Loader({r.sample_id: r for r in chosen.records}, apex=apex, crop=crop, size=size, held=held)
     clips = tuple(annotation(r, k) for r, k in zip(chosen.records, chosen.labels, strict=True))
     notes = lambda: (*chosen.told, *loader.notes())  # noqa: E731
-    return Dataset(chosen.name, chosen.classes, clips, loader, left_out=chosen.left_out, notes=notes)
+    return Dataset(chosen.name, chosen.classes, clips, loader, chosen.left_out, notes, account=chosen.told)
 
 
 def annotation(record: Record, label: int) -> Annotation:

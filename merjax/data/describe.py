@@ -18,7 +18,7 @@ from merjax.data import crop, frames
 from merjax.data.known import KNOWN, Documented
 from merjax.data.loader import Loader
 from merjax.data.recognise import Found, recognise
-from merjax.data.record import Record
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import without
 from merjax.types import InputError
 
@@ -60,7 +60,8 @@ def _described(found: Found) -> Description:
     with ThreadPoolExecutor(WORKERS) as pool:
         seen = list(pool.map(lambda i: _look(records[i], i in chosen), range(len(records))))
     sizes = Counter(size for size, _ in seen if size)
-    records = tuple(without(one, broken) for one, (_, broken) in zip(records, seen, strict=True))
+    sound = (without(one, broken) for one, (_, broken) in zip(records, seen, strict=True))
+    records = Accounted(sound, records.account)
     variants = KNOWN[found.name].documented
     sheet = found.sheet.name.lower() if found.sheet else ""
     named = [one for one in variants if fnmatchcase(sheet, one.pattern)]

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import finished, record
 from merjax.types import InputError
 
@@ -11,7 +12,7 @@ RELEASES = {"raw": ("DFME", "")}
 SHEETS = ("training_full_with_au*", "training*", "testa*", "testb*")
 
 
-def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
+def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> Accounted[Record]:
     """Reads every clip of one table with its frames.
 
     Of several tables the training part's is taken (OUR CHOICE). Nobody states that a folder ends at the offset, so that
@@ -31,13 +32,15 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"sub\d+_\d+", release)
+    folders = ClipFolders(root, found.folders)
+    rows = sheets.samples(sheets.find(root, SHEETS, sheet))
     clips = []
-    for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
+    for row in rows:
         number, clip = sheets.key(row)
         clips.append(
             record(
                 row.cells,
-                frames.read(found.folders.get(clip.casefold())),
+                frames.read(folders.get(clip.casefold())),
                 dataset="dfme",
                 release=found.name,
                 subject=f"sub{number:04}",
@@ -46,7 +49,7 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
                 policy=repair,
             )
         )
-    return finished(clips, repair)
+    return finished(clips, repair, rows, folders)
 
 
 def _fps(row: sheets.Row) -> float:

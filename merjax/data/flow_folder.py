@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from merjax.data.account import summed
+from merjax.data.loader import some
+from merjax.data.record import Account
 from merjax.types import Annotation, Clip, Dataset, InputError
 
 CLASSES = ("negative", "positive", "surprise")
@@ -55,7 +58,7 @@ def read(root: str, *, phases: tuple[str, ...] = ("onset_apex",), repair: str = 
         raise InputError(f"--config.data.repair={repair} is unknown to a flow folder: give {' or '.join(REPAIRS)}.")
     if not phases or not set(phases) <= set(PHASES):
         raise InputError(f"A flow folder has the phases {' and '.join(PHASES)}, but was asked for {phases}.")
-    rows = _rows(_folder(root), phases)
+    rows, unnamed = _rows(_folder(root), phases)
     _refuse_duplicates(rows)
     images = {file: _image(file) for row in rows if not row.fault for file in row.clip.files if file}
     size = _common_size(images)
@@ -67,9 +70,14 @@ def read(root: str, *, phases: tuple[str, ...] = ("onset_apex",), repair: str = 
         raise InputError(f"{faults[0]}{count}; --config.data.repair=strict leaves such clips out.")
     if not clips:
         raise InputError(f"No clip is left of {len(rows)}, for each has a fault; the first is {faults[0]}.")
+    told = [f"{summed(Account(rows=len(rows)), len(clips), 0, len(faults))}."]
+    told += [f"Left out: {some(faults, 2)}."] * bool(faults)
+    told += [f"Images that no row names: {len(unnamed)} ({some(unnamed, 3)})."] * bool(unnamed)
+    account = tuple(told)
     kept = {file: image for file, image in images.items() if not isinstance(image, str)}
     load = functools.partial(_load, kept, phases)
-    return Dataset("flow_folder", CLASSES, clips, load, left_out=tuple(f"{fault}." for fault in faults))
+    left_out = tuple(f"{fault}." for fault in faults)
+    return Dataset("flow_folder", CLASSES, clips, load, left_out, lambda: account, account)
 
 
 def _load(images: dict[str, _Flow], phases: tuple[str, ...], annotation: Annotation) -> Clip:
@@ -87,7 +95,8 @@ def _folder(root: str) -> Path:
     return folder
 
 
-def _rows(root: Path, phases: tuple[str, ...]) -> list[_Row]:
+def _rows(root: Path, phases: tuple[str, ...]) -> tuple[list[_Row], list[str]]:
+    """The rows of the folder's table, and the names of images beside theirs that no row names."""
     if (root / OWN_TABLE).is_file():
         return _own_rows(root / OWN_TABLE, phases)
     for folder in (root / SHARED_IMAGES, root / "datasets" / SHARED_IMAGES, root):
@@ -110,16 +119,20 @@ def _images_by_stem(folder: Path) -> dict[str, Path]:
     return {path.stem.rstrip(): path for path in sorted(paths, reverse=True) if path.suffix.lower() == ".png"}
 
 
-def _own_rows(table: Path, phases: tuple[str, ...]) -> list[_Row]:
-    rows = []
+def _own_rows(table: Path, phases: tuple[str, ...]) -> tuple[list[_Row], list[str]]:
+    rows, named = [], set[Path]()
     for line, cells in _table(table, ("dataset", "subject", "clip", "label", *phases)):
         files = tuple(str(table.parent / cells[phase]) if cells[phase] else "" for phase in phases)
         names = (cells["dataset"], cells["subject"], cells["clip"])
         rows.append(_row(f"{table} row {line}", names, cells["label"], CLASSES, files))
-    return rows
+        named |= {table.parent / cells[phase] for phase in PHASES if cells.get(phase)}  # of phases not asked for too
+    there = {path for folder in {path.parent for path in named} for path in _images_by_stem(folder).values()}
+    return rows, sorted(path.name for path in there - named)
 
 
-def _shared_rows(table: Path, folder: Path, images: dict[str, Path], phases: tuple[str, ...]) -> list[_Row]:
+def _shared_rows(
+    table: Path, folder: Path, images: dict[str, Path], phases: tuple[str, ...]
+) -> tuple[list[_Row], list[str]]:
     rows = []
     for line, cells in _table(table, ("dataset", "sub", "filename_o", "label")):
         names = (cells["dataset"], cells["sub"], cells["filename_o"])
@@ -134,10 +147,11 @@ def _shared_rows(table: Path, folder: Path, images: dict[str, Path], phases: tup
         name = stem if phase == "onset_apex" else f"{stem}_1"
         return str(images.get(name, folder / f"{name} .png"))
 
-    return [
+    rows = [
         row._replace(clip=row.clip._replace(files=tuple(file(stem, phase) for phase in phases)))
         for row, stem in zip(rows, stems, strict=True)
     ]
+    return rows, sorted(images[stem].name for stem in set(images) - taken - {f"{stem}_1" for stem in stems})
 
 
 def _row(where: str, names: tuple[str, str, str], label: str, labels: tuple[str, ...], files: tuple[str, ...]) -> _Row:

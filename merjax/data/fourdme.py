@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import finished, record
 
 RELEASES = {
@@ -14,7 +15,7 @@ RELEASES = {
 SHEETS = ("4dme_labelling_micro*", "4dme*micro*")
 
 
-def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
+def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> Accounted[Record]:
     """Reads every clip of the sheet with its frames.
 
     A joint label keeps its parts, joined by "+". Action units come from their text: the columns with a 0 or 1 for each
@@ -37,9 +38,10 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"s\d+", release)
-    folders = frames.clips(found.folders)
+    folders = ClipFolders(root, frames.clips(found.folders))
+    rows = sheets.samples(sheets.find(root, SHEETS, sheet))
     clips = []
-    for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
+    for row in rows:
         number, clip = sheets.key(row)
         clips.append(
             record(
@@ -53,4 +55,4 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
                 policy=repair,
             )
         )
-    return finished(clips, repair)
+    return finished(clips, repair, rows, folders)

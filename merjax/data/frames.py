@@ -3,9 +3,9 @@
 import os
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from merjax.types import InputError, pick
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MAX_PIXELS = 50_000_000  # twenty times the largest camera of the data sets
+_NAME = re.compile(r"^(.*?)([0-9]+)([^0-9]*)$", re.DOTALL)  # a name, around the last run of digits in it
 DEPTH = 3  # folders below the root in which a release is looked for: the data set's own, its, and its repetition
 
 
@@ -24,12 +25,14 @@ class Folder(NamedTuple):
     Attributes:
         files: absolute paths.
         numbers: of each file's name.
-        issues: `folder_missing`, `unreadable` or nothing.
+        issues: `folder_missing`, `unreadable`, `names_ambiguous` and `stray_images`, as far as they are there.
+        strays: names of images that are no frames of the clip.
     """
 
     files: tuple[str, ...] = ()
     numbers: tuple[int, ...] = ()
     issues: tuple[str, ...] = ("folder_missing",)
+    strays: tuple[str, ...] = ()
 
 
 class Release(NamedTuple):
@@ -102,7 +105,12 @@ def by_number(folders: Mapping[str, str]) -> dict[int, str]:
 
 def clips(folders: Mapping[str, str]) -> dict[tuple[int, str], str]:
     """Paths of the clips' folders in the subjects' folders, by the subject's number and the clip in lower case."""
-    return {(number, clip): path for number, at in by_number(folders).items() for clip, path in subfolders(at).items()}
+    found: dict[tuple[int, str], str] = {}
+    for name, at in folders.items():
+        if (subject := number(name)) is not None:
+            for clip, path in subfolders(at).items():
+                found.setdefault((subject, clip), path)  # as by_number, but the subjects' folders are put together
+    return found
 
 
 def release(root: Path, releases: Mapping[str, Sequence[str]], holds: str, asked: str = "") -> Release:
@@ -152,14 +160,46 @@ def _fold(name: str) -> str:
 
 def number(name: str) -> int | None:
     """The last run of digits of a file's name without suffix, or of a folder's name; None if it has none."""
-    match = re.search(r"([0-9]+)[^0-9]*$", name)
-    return int(match[1]) if match else None
+    match = _NAME.search(name)
+    return int(match[2]) if match else None
+
+
+class ClipFolders(Mapping[Hashable, str]):
+    """The folders of a release's clips; it remembers which of them a row has named.
+
+    Args:
+      root: of the data set.
+      folders: their paths by what a row says of a clip.
+    """
+
+    def __init__(self, root: Path, folders: Mapping[Any, str]) -> None:
+        self.root, self.folders, self.named = root, folders, set[str]()
+
+    def __getitem__(self, key: Hashable) -> str:
+        """The path of a folder, which is named by this."""
+        self.named.add(self.folders[key])
+        return self.folders[key]
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self.folders)
+
+    def __len__(self) -> int:
+        return len(self.folders)
+
+    def unnamed(self) -> tuple[str, ...]:
+        """Folders that no row has named, relative to the root."""
+        rest = {os.path.relpath(path, self.root) for path in set(self.folders.values()) - self.named}
+        return tuple(sorted(rest, key=natural))
 
 
 def read(folder: str | None) -> Folder:
     """Lists the frames of one clip; opens none of them. None, or a folder without frames, is `folder_missing`.
 
-    Of two files with one number the shorter name stays, then the first in the alphabet.
+    The frames of one clip are named alike but for their numbers; images with other names are `stray_images`. Names that
+    say frame, img, image, or the folder's own name or that of the folder around it come before others, `flow_u_1` for
+    one, and of several kinds the one with the most files is taken. Where two have as many, or others are more than
+    twice as many, nothing is taken: `names_ambiguous` (all this is OUR CHOICE). Of two files with one number the
+    shorter name stays, then the first in the alphabet.
     """
     if folder is None:
         return Folder()
@@ -170,15 +210,32 @@ def read(folder: str | None) -> Folder:
         return Folder()
     except OSError:
         return Folder(issues=("unreadable",))
-    found: dict[int, str] = {}
+    kinds: dict[tuple[str, str], dict[int, str]] = {}
     for name in sorted(files, key=lambda name: (len(name), name)):
-        digits = number(os.path.splitext(name)[0])
-        if digits is not None:
-            found.setdefault(digits, os.path.join(folder, name))
-    if not found:
-        return Folder()
+        if match := _NAME.match(os.path.splitext(name)[0]):
+            kinds.setdefault((match[1].casefold(), match[3].casefold()), {}).setdefault(int(match[2]), name)
+    found = _frames_among(kinds, folder)
     numbers = sorted(found)
-    return Folder(tuple(found[digits] for digits in numbers), tuple(numbers), ())
+    strays = tuple(sorted(set(files) - set(found.values()), key=natural))
+    issues = () if found else ("names_ambiguous",) if kinds else ("folder_missing",)
+    paths = tuple(os.path.join(folder, found[digits]) for digits in numbers)
+    return Folder(paths, tuple(numbers), (*issues, *["stray_images"] * bool(strays)), strays)
+
+
+def _frames_among(kinds: Mapping[tuple[str, str], dict[int, str]], folder: str) -> dict[int, str]:
+    """Of files by number, one mapping for each kind of name, those that are the clip's frames; none if unsure."""
+    if len(kinds) < 2:
+        return next(iter(kinds.values()), {})
+    inner, outer = os.path.basename(folder).casefold(), os.path.basename(os.path.dirname(folder)).casefold()
+    usual = {"", "img", "image", "frame", inner, outer}
+
+    def rank(kind: tuple[str, str]) -> tuple[bool, int]:
+        before, after = kind
+        return not after and before.removeprefix("reg_").rstrip(" _-.") in usual, len(kinds[kind])
+
+    best, *others = sorted(kinds, key=rank, reverse=True)
+    most = 2 * len(kinds[best])
+    return {} if any(rank(kind) == rank(best) or len(kinds[kind]) > most for kind in others) else kinds[best]
 
 
 def _is_frame(entry: os.DirEntry[str]) -> bool:

@@ -23,7 +23,7 @@ from merjax.data import (
     smic,
     smic_e,
 )
-from merjax.data.record import Record
+from merjax.data.record import Accounted, Record
 
 BY_SHEET, BY_OWNERS, BY_CODE = "counted on the sheet", "told by the owners", "taken from code that reads it"
 
@@ -64,7 +64,7 @@ class Known(NamedTuple):
     """
 
     title: str
-    records: Callable[..., tuple[Record, ...]]
+    records: Callable[..., Accounted[Record]]
     folders: tuple[str, ...]
     sheets: tuple[str, ...]
     scheme: str

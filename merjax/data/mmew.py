@@ -5,7 +5,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import finished, record
 from merjax.types import InputError
 
@@ -17,7 +18,7 @@ RELEASES = {"final": "|".join(EMOTIONS), "official": r"s\d+"}
 SHEETS = ("mmew_micro_exp.*", "mmew_micro_exp*", "mmew*")
 
 
-def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
+def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> Accounted[Record]:
     """Reads every micro-expression of the sheet with its frames.
 
     The sheet counts frames from 1 within the clip's folder, where the files are named 1, 2, ... An offset beyond the
@@ -41,9 +42,10 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     holds = RELEASES.get(release) or "|".join(RELEASES.values())
     found = frames.release(root, dict.fromkeys(RELEASES, FOLDERS), holds, release)
     by_subject = re.fullmatch(RELEASES["official"], next(iter(found.folders)))
-    folders = _clips(found.folders.values(), levels=2 if by_subject else 1)
+    folders = ClipFolders(root, _clips(found.folders.values(), levels=2 if by_subject else 1))
+    rows = sheets.samples(sheets.find(root, SHEETS, sheet))
     clips = []
-    for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
+    for row in rows:
         clip = sheets.text(row.cells["clip"])
         named = re.fullmatch(r"[Ss](\d+)-\d+-\d+", clip)
         if named is None:
@@ -60,7 +62,7 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
             policy=repair,
         )
         clips.append(one._replace(emotion="others") if one.emotion == "repression" else one)
-    return finished(clips, repair)
+    return finished(clips, repair, rows, folders)
 
 
 def _clips(folders: Collection[str], levels: int) -> dict[str, str]:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from merjax.data import frames
 from merjax.data.known import KNOWN, Known, sheet
-from merjax.data.record import Record
+from merjax.data.record import Account, Accounted, Record
 from merjax.types import InputError
 
-FOLDERS = 30  # of the root that are looked into, where it holds no data set itself
+FOLDERS = 30  # of the root that are looked into, besides those of a data set that it holds itself
 
 
 class Found(NamedTuple):
@@ -17,30 +17,43 @@ class Found(NamedTuple):
     Attributes:
         name: key in `KNOWN`.
         root: absolute path of the folder.
-        records: clips of micro-expressions, by `repair="flag"`.
+        records: clips of micro-expressions, by `repair="flag"`, and the account of the sheet's rows.
         sheet: the annotation sheet; None if the data set has none.
     """
 
     name: str
     root: Path
-    records: tuple[Record, ...]
+    records: Accounted[Record]
     sheet: Path | None
 
 
 def recognise(root: str | Path) -> tuple[Found, ...]:
-    """Reads every data set that lies in a folder, or, if there is none, in one of its own folders.
+    """Reads every data set that lies in a folder, and those that lie in its folders beside them.
+
+    A folder may look like a data set's for one of its folders alone, as CASME2 and SAMM side by side do for SAMM's. So
+    folders that belong to none that was found are looked into as well, for data sets that were not.
 
     Raises:
         InputError: there is none; the sentence says what was expected and what was found.
     """
     place = frames.absolute(root)
     found, near = _in(place)
-    for folder in list(frames.subfolders(place).values())[: 0 if found else FOLDERS]:
+    own = {name.casefold() for one in found for name in (*KNOWN[one.name].folders, *_used(one))}
+    there = {one.name for one in found}
+    rest = [folder for name, folder in frames.subfolders(place).items() if name not in own]
+    for folder in rest[:FOLDERS]:
         inner, resembling = _in(Path(folder))
-        found, near = found + inner, near + resembling
+        found += [one for one in inner if one.name not in there]
+        near += resembling
     if not found:
         raise InputError(f"{place} holds no data set that can be read: {'; '.join(near[:3]) or _told(place)}.")
     return tuple(found)
+
+
+def _used(found: Found) -> set[str]:
+    """Names of the folders in a data set's folder that hold its clips or its sheet."""
+    paths = {Path(record.frames[0]) for record in found.records if record.frames} | {found.sheet}
+    return {path.relative_to(found.root).parts[0] for path in paths if path}
 
 
 def _in(place: Path) -> tuple[list[Found], list[str]]:
@@ -57,16 +70,16 @@ def _in(place: Path) -> tuple[list[Found], list[str]]:
     return found, near
 
 
-def _read(place: Path, known: Known) -> tuple[tuple[Record, ...], str]:
+def _read(place: Path, known: Known) -> tuple[Accounted[Record], str]:
     """The clips of a data set, and why it can't be read; empty if it can."""
     try:
         records = known.records(place)
     except InputError as error:
-        return (), str(error).rstrip(".")
+        return Accounted((), Account()), str(error).rstrip(".")
     if any(record.frames for record in records):
         return records, ""
     if not records:
-        return (), "it has no clips"
+        return records, "it has no clips"
     first, issues = records[0].sample_id, ", ".join(records[0].issues)
     return records, f"no clip of its sheet has frames: {first}, the first of {len(records)}, has {issues}"
 

@@ -1,6 +1,9 @@
 """One clip as its data set's sheet and folder give it: what every reader yields, whatever the data set."""
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class ActionUnit(NamedTuple):
@@ -34,7 +37,7 @@ class Record(NamedTuple):
         clip: name as in the sheet.
         sample_id: unique; dataset/subject/clip, and the onset where a clip holds several samples.
         frames: absolute paths, in the order of their numbers.
-        frame_numbers: the number in each file's name.
+        frame_numbers: the frames' numbers in the recording; those in the files' names, unless these were renumbered.
         onset_no: of the sheet, after repair.
         apex_no: of the sheet, after repair; None if unknown.
         offset_no: of the sheet, after repair.
@@ -50,6 +53,7 @@ class Record(NamedTuple):
         objective_class: 1 to 7, or None.
         fps: frames a second.
         issues: codes of what was found and what was repaired.
+        strays: names of images in the clip's folder that are no frames of the clip.
     """
 
     dataset: str
@@ -73,3 +77,38 @@ class Record(NamedTuple):
     objective_class: int | None
     fps: float
     issues: tuple[str, ...]
+    strays: tuple[str, ...] = ()
+
+
+class Account(NamedTuple):
+    """What was read beside the clips: rows and `further` are as many as `strange`, `others` and clips together.
+
+    Attributes:
+        unit: what was read, "row" of a sheet or "clip folder" where there is no sheet.
+        rows: how many hold text below the header, or how many folders there are.
+        strange: rows that are no samples, by their number and the text in them.
+        others: rows of samples that are no micro-expressions, by kind.
+        further: micro-expressions that stand in one row with another.
+        filled: cells that took the value of the cell above, as merged cells have it.
+        unnamed: folders of clips, below the data set's folder, that no row names.
+    """
+
+    unit: str = "row"
+    rows: int = 0
+    strange: tuple[str, ...] = ()
+    others: Mapping[str, int] = {}
+    further: int = 0
+    filled: int = 0
+    unnamed: tuple[str, ...] = ()
+
+
+class Accounted(tuple[T, ...], Generic[T]):
+    """Rows of a sheet or records of clips, as a tuple, with the account of how they were read."""
+
+    account: Account
+
+    def __new__(cls, items: Iterable[T], account: Account) -> "Accounted[T]":
+        """Makes the tuple of the items."""
+        made = super().__new__(cls, items)
+        made.account = account
+        return made

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import Known, finished, record
 
 FPS = 200.0
@@ -14,7 +15,7 @@ KNOWN: dict[tuple[str, str], Known] = {("032", "032_3_1"): {"apex": (1930, 4930)
 AT_ONSET = (("032", "032_3_2"),)  # its apex is the frame after the onset, too early to be one
 
 
-def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> tuple[Record, ...]:
+def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "flag") -> Accounted[Record]:
     """Reads every clip of the sheet with its frames.
 
     Besides the codes of `repaired` there is `apex_suspect`, for the clip whose apex is the frame after its onset
@@ -34,9 +35,10 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
     """
     root = frames.absolute(root)
     found = frames.release(root, RELEASES, r"\d{3}", release)
-    folders = frames.clips(found.folders)
+    folders = ClipFolders(root, frames.clips(found.folders))
+    rows = sheets.samples(sheets.find(root, SHEETS, sheet))
     clips = []
-    for row in sheets.samples(sheets.find(root, SHEETS, sheet)):
+    for row in rows:
         number, clip = sheets.key(row)
         subject = f"{number:03}"
         onset, apex = sheets.whole(row.cells.get("onset")), sheets.whole(row.cells.get("apex"))
@@ -56,4 +58,4 @@ def records(root: Path, *, release: str = "", sheet: str = "", repair: str = "fl
                 issues=("apex_suspect",) * suspect,
             )
         )
-    return finished(clips, repair)
+    return finished(clips, repair, rows, folders)

@@ -5,14 +5,16 @@ import fnmatch
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import openpyxl
 import python_calamine
+from openpyxl.utils.cell import range_boundaries
 
 from merjax.data import frames
+from merjax.data.record import Account, Accounted
 from merjax.types import InputError
 
 # Headers in lower case, without blanks and closing apostrophe. Every other column keeps its own header, written so.
@@ -27,9 +29,13 @@ ALIASES = {
     "objective": ("objectiveclasses", "objectiveclass"),
 }
 HEADER_ROWS = 30
+SUBJECT = r"((subject|participant)\s+)?\S*\d"  # what stands alone in a row above the clips of a subject
+TOTALS = ("total", "totals", "subtotal", "sum", "mean", "average", "count")  # in place of a subject or a clip
 ROMAN = {"I": 1, "II": 2, "III": 3, "IV": 4, "V": 5, "VI": 6, "VII": 7}
 
 _CANONICAL = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
+_MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z]+[0-9]+:[A-Z]+[0-9]+)["']""")
+_TAIL = 1 << 20  # bytes at the end of a sheet in which its merged cells stand
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"  # how .xlsx and .xls begin
 
 
@@ -39,10 +45,12 @@ class Line(NamedTuple):
     Attributes:
         number: as a spreadsheet program shows it, from 1.
         cells: text, numbers or None, from the first column on.
+        filled: how many of them belong to a merged cell that begins in a line above, and have its value.
     """
 
     number: int
     cells: tuple[object, ...]
+    filled: int = 0
 
 
 class Row(NamedTuple):
@@ -104,35 +112,88 @@ def samples(
     *,
     sheet_name: str | None = None,
     position: int = 0,
+    columns: Sequence[str] = (),
+    several: bool = False,
     required: Sequence[str] = ("subject", "clip", "onset"),
-) -> list[Row]:
-    """Reads the rows below the header, up to the first without a subject; rows without a clip are no samples.
+) -> Accounted[Row]:
+    """Reads the samples below the header; other rows with text are counted and named in the account.
 
     The header is the first of the first 30 rows that has all required columns. Columns without a header are left out,
-    and of two columns with one canonical name the first stays.
+    and of two columns with one canonical name the first stays. Blank rows are passed over. A row that has a clip and
+    whatever else is required but no subject is of the subject above it: so do merged cells look in a CSV file. Other
+    rows without subject or clip are no samples, nor are totals and remarks (OUR CHOICE).
+
+    Args:
+      path: as `table`.
+      sheet_name: as `table`.
+      position: as `table`.
+      columns: canonical names of the first columns, for a sheet without a header.
+      several: a clip may hold several samples, so that a row that has an onset but neither subject nor clip is of the
+        clip in the line above it.
+      required: canonical names of the columns that a header must have.
 
     Raises:
-      InputError: the file can't be read, or has no header or no rows.
+      InputError: the file can't be read, or has no header or no samples.
     """
     lines = table(path, sheet_name=sheet_name, position=position)
-    start, names = _header(path, lines, required)
-    columns = {name: column for column, name in reversed(list(enumerate(names))) if name}
-    rows = []
+    start, names = (-1, list(columns)) if columns else _header(path, lines, required)
+    places = {name: column for column, name in reversed(list(enumerate(names))) if name}
+    rows, strange, filled = list[Row](), list[str](), 0
+    above = dict[str, object]()  # subject and clip for the rows that leave them out
     for line in lines[start + 1 :]:
-        cells = {name: line.cells[at] if at < len(line.cells) else None for name, at in columns.items()}
-        if not text(cells["subject"]):
-            break
-        if text(cells["clip"]):
+        words = [text(cell) for cell in line.cells if text(cell)]
+        cells = {name: line.cells[at] if at < len(line.cells) else None for name, at in places.items()}
+        taken = _taken(cells, above, required, several)
+        cells |= taken
+        sample = _is_sample(cells, required)
+        if sample:
             rows.append(Row(f"{path} row {line.number}", line.number, cells))
+            filled += len(taken) + line.filled
+        elif words:
+            strange.append(f"row {line.number} '{' '.join(words)[:40]}'")
+        if sample:
+            above = {"subject": cells["subject"], "clip": cells["clip"]}
+        elif subject := text(cells["subject"]):  # a subject may stand above its clips; after a remark it is unknown
+            above = {"subject": cells["subject"]} if re.fullmatch(SUBJECT, subject, re.IGNORECASE) else {}
+        else:
+            above.pop("clip", None)
     if not rows:
         raise InputError(f"{path} has no rows: below its header it should list one sample in each row.")
-    return rows
+    return Accounted(rows, Account(rows=len(rows) + len(strange), strange=tuple(strange), filled=filled))
+
+
+def _taken(
+    cells: Mapping[str, object], above: Mapping[str, object], required: Sequence[str], several: bool
+) -> dict[str, object]:
+    """The subject, or subject and clip, that a row has from above; nothing if it has its own or seems no sample."""
+    if text(cells["subject"]) or not text(above.get("subject")):
+        return {}
+    if all(text(cells[name]) for name in ("clip", *required) if name != "subject"):
+        return {"subject": above["subject"]}
+    if not several or text(cells["clip"]) or whole(cells.get("onset")) is None or not text(above.get("clip")):
+        return {}
+    return {"subject": above["subject"], "clip": above["clip"]}
+
+
+def _is_sample(cells: Mapping[str, object], required: Sequence[str]) -> bool:
+    subject, clip = text(cells["subject"]), text(cells["clip"])
+    if not subject or not clip or {subject.lower().rstrip(":"), clip.lower().rstrip(":")} & set(TOTALS):
+        return False
+    if _canonical(subject) == "subject":  # the header once more, as copied pages have it
+        return False
+    # A misspelt subject stays, for its reader to refuse; a remark does not.
+    return subject[-1].isdecimal() or (" " not in subject and all(text(cells[name]) for name in required))
+
+
+def _canonical(cell: object) -> str:
+    """The name of a column by its header."""
+    folded = "".join(text(cell).lower().split()).rstrip("'")
+    return _CANONICAL.get(folded, folded)
 
 
 def _header(path: Path, lines: Sequence[Line], required: Sequence[str]) -> tuple[int, list[str]]:
     for index, line in enumerate(lines[:HEADER_ROWS]):
-        folded = ["".join(text(cell).lower().split()).rstrip("'") for cell in line.cells]
-        names = [_CANONICAL.get(name, name) for name in folded]
+        names = [_canonical(cell) for cell in line.cells]
         if set(required) <= set(names):
             return index, names
     fullest = max(lines[:HEADER_ROWS], key=lambda line: sum(map(bool, map(text, line.cells))), default=Line(0, ()))
@@ -165,18 +226,43 @@ def table(path: Path, *, sheet_name: str | None = None, position: int = 0) -> li
     except OSError as error:
         raise InputError(f"{path} can't be opened, close it in Excel if it is open: {error.strerror}.") from error
     rows: Sequence[Sequence[object]]
+    merged = list[tuple[int, int, int]]()
     if content.startswith(_ZIP):
-        rows = _xlsx(path, content, sheet_name, position)
+        rows, merged = _xlsx(path, content, sheet_name, position)
     elif content.startswith(_OLE):
         rows = _xls(path, content, sheet_name, position)
     elif path.suffix.lower() == ".csv":
         rows = _csv(path, content)
     else:
         raise InputError(f"{path} is no workbook: it should be an .xlsx, .xls or .csv file.")
-    return [Line(number, tuple(cells)) for number, cells in enumerate(rows, start=1)]
+    return _unmerged([Line(number, tuple(cells)) for number, cells in enumerate(rows, start=1)], merged)
 
 
-def _xlsx(path: Path, content: bytes, sheet_name: str | None, position: int) -> list[Sequence[object]]:
+def _unmerged(lines: list[Line], merged: Sequence[tuple[int, int, int]]) -> list[Line]:
+    """Gives the value of a merged cell to its lower cells, but for lines that hold nothing else.
+
+    Args:
+      lines: of the sheet.
+      merged: column, first and last line of each merged cell, from 1.
+    """
+    held = [any(map(text, line.cells)) for line in lines]
+    done = dict[int, int]()  # column -> last line of a merged cell; a damaged file may have them overlap
+    for column, first, last in sorted(merged):
+        if not done.get(column, 0) < first <= len(lines) or len(lines[first - 1].cells) < column:
+            continue
+        done[column] = last
+        for at in range(first, min(last, len(lines))):
+            cells = [*lines[at].cells, *[None] * (column - len(lines[at].cells))]
+            if held[at] and cells[column - 1] is None:
+                cells[column - 1] = lines[first - 1].cells[column - 1]
+                lines[at] = Line(at + 1, tuple(cells), lines[at].filled + 1)
+    return lines
+
+
+def _xlsx(
+    path: Path, content: bytes, sheet_name: str | None, position: int
+) -> tuple[list[Sequence[object]], list[tuple[int, int, int]]]:
+    """The cells, and column, first and last line of those that are merged over several lines."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # openpyxl warns of styles and validations, which hold no annotation
@@ -184,7 +270,13 @@ def _xlsx(path: Path, content: bytes, sheet_name: str | None, position: int) -> 
             names = [sheet.title for sheet in book.worksheets]
             sheet = book[_sheet(path, names, sheet_name, position)]
             sheet.reset_dimensions()  # the size that a file states may be wrong
-            return list(sheet.iter_rows(values_only=True))
+            rows = list(sheet.iter_rows(values_only=True))
+            tail = b""
+            with sheet._get_source() as source:  # openpyxl passes over merged cells when it only reads
+                while piece := source.read(_TAIL):
+                    tail = (tail + piece)[-_TAIL:]
+            bounds = [range_boundaries(found.decode()) for found in _MERGED.findall(tail)]
+            return rows, [(column, first, last) for column, first, _, last in bounds if last > first]
     except InputError:
         raise
     except Exception as error:  # openpyxl passes on whatever a damaged archive or its XML raises

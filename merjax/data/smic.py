@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from merjax.data import frames
-from merjax.data.record import Record
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import Numbers, finished, record
 from merjax.types import InputError, pick
 
@@ -17,7 +17,7 @@ RELEASES = {"cropped": ("SMIC_all_cropped",), "raw": ("SMIC_all_raw",)}
 
 def records(
     root: Path, *, dataset: str = "smic_hs", release: str = "", sheet: str = "", repair: str = "flag"
-) -> tuple[Record, ...]:
+) -> Accounted[Record]:
     """Reads every micro-expression of one camera; the clips of `non_micro` are left out.
 
     Onset and offset are the first and the last frame of the clip's folder. A folder whose numbers have a hole has the
@@ -89,7 +89,8 @@ def _clips(place: str) -> list[tuple[str, str, str, str]]:
     people = {name: path for name, path in frames.subfolders(place).items() if re.fullmatch(r"s\d+", name)}
     seen: dict[tuple[int, str], str] = {}
     found = []
-    for number, person in frames.by_number(people).items():
+    for name, person in people.items():
+        number = int(name[1:])
         for emotion, folder in frames.subfolders(frames.subfolders(person).get("micro", "")).items():
             for path in frames.subfolders(folder).values():
                 key = number, clip_name(Path(path).name)

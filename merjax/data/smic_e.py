@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from merjax.data import frames, sheets
-from merjax.data.record import Record
+from merjax.data.frames import ClipFolders
+from merjax.data.record import Accounted, Record
 from merjax.data.repair import Numbers, finished, record
 from merjax.data.smic import clip_name, subject_name
 from merjax.types import pick
@@ -21,7 +22,7 @@ MOVEMENTS = (
 
 def records(
     root: Path, *, dataset: str = "smic_hs_e", release: str = "", sheet: str = "", repair: str = "flag"
-) -> tuple[Record, ...]:
+) -> Accounted[Record]:
     """Reads every micro-expression of one camera's sheet with all the frames of its recording.
 
     A recording with two micro-expressions gives two records, so the onset is part of every `sample_id`. Longer
@@ -45,16 +46,15 @@ def records(
     camera = dataset.split("_")[1].upper()
     root = frames.absolute(root)
     archive = _archive(root)
-    folders = (f"SMIC-{camera}-E", f"{camera}_long", camera, ARCHIVE)
-    found = frames.release(archive, {"raw_full": folders}, r"s\d+", release)
-    subjects = {
-        number: {clip_name(name): path for name, path in frames.subfolders(folder).items()}
-        for number, folder in frames.by_number(found.folders).items()
-    }
+    archives = (f"SMIC-{camera}-E", f"{camera}_long", camera, ARCHIVE)
+    found = frames.release(archive, {"raw_full": archives}, r"s\d+", release)
+    named = frames.clips(found.folders).items()
+    folders = ClipFolders(root, {(number, clip_name(clip)): path for (number, clip), path in named})
+    rows = sheets.samples(_sheet(root, archive, camera, sheet), sheet_name=camera, several=True)
     clips = []
-    for row in sheets.samples(_sheet(root, archive, camera, sheet), sheet_name=camera):
+    for row in rows:
         number, clip = sheets.serial(row.cells["subject"], row.where), clip_name(sheets.text(row.cells["clip"]))
-        folder = frames.read(subjects.get(number, {}).get(clip))
+        folder = frames.read(folders.get((number, clip)))
         for numbers in _movements(row.cells):
             clips.append(
                 record(
@@ -68,11 +68,12 @@ def records(
                     fps=fps,
                     numbers=numbers,
                     holds="whole",
+                    ends=_ends(row.cells),
                     apex_given=False,
                     policy=repair,
                 )
             )
-    return finished(clips, repair)
+    return finished(clips, repair, rows, folders)
 
 
 def _archive(root: Path) -> Path:
@@ -86,6 +87,13 @@ def _sheet(root: Path, archive: Path, camera: str, asked: str) -> Path:
     """The workbook lies in the archive, beside the folder of the subjects, or where the user has put it."""
     patterns = (f"smic*{camera.lower()}*annotation*", "smic*annotation*")
     return sheets.search(archive, (asked.lower(),) if asked else patterns) or sheets.find(root, patterns, asked)
+
+
+def _ends(cells: Mapping[str, object]) -> tuple[int, int] | None:
+    """First and last frame of a recording; None where they are formulas without stored values."""
+    first, last, count = (sheets.whole(cells.get(name)) for name in ("firstf", "lastf", "totalvl"))
+    last = last or (first + count - 1 if first and count else None)
+    return (first, last) if first and last else None
 
 
 def _movements(cells: Mapping[str, object]) -> list[Numbers]:

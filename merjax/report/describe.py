@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from merjax.data import schemes
+from merjax.data import account, schemes
+from merjax.data.account import printable
 from merjax.data.describe import Description, usable
 from merjax.data.known import KNOWN, Documented
 from merjax.data.loader import counted, some
@@ -34,6 +35,11 @@ MEANING = {
     "frame_gap": "the number of frames is not that of the sheet",
     "folder_missing": "no folder with frames; the clip is left out",
     "folder_misplaced": "the folder lies with another subject",
+    "frames_renumbered": "the files are numbered anew from 0 or 1, as many as from onset to offset; shifted back",
+    "numbers_uncertain": "the files may be numbered anew: no apex is taken, and in most data sets no frame",
+    "frames_outside": "no frame has a number from onset to offset; the clip is left out",
+    "stray_images": "images with other names lie in the folder; they are no frames",
+    "names_ambiguous": "two kinds of file names could be the frames; the clip is left out",
     "unreadable": "a folder can't be listed, or frames are cut short or damaged; they are passed over",
 }
 
@@ -70,6 +76,8 @@ def _overview(description: Description) -> Block:
         ("sheet", found.sheet.name if found.sheet else "none: labels are names of folders"),
         ("clips", f"{len(records)} of {_subjects(records)} subjects"),
         ("usable", f"{len(used)} of {_subjects(used)} subjects"),
+        ("account", account.summed(records.account, len(used), 0, len(records) - len(used))),
+        *(("besides", sentence) for sentence in account.beside([records.account], records)),
     ]
     if documented:
         people = f" of {documented.subjects} subjects" if documented.subjects else ""
@@ -80,7 +88,7 @@ def _overview(description: Description) -> Block:
         ("frames", f"{files}{span}"),
         ("a second", ", ".join(f"{rate:g}" for rate in rates) or "not stated"),
         ("size", f"{_sizes(description.sizes)}{looked}"),
-        ("apex", counted(Counter(record.apex_source for record in records))),
+        ("apex", counted(Counter(record.apex_source for record in used))),
         ("licence", f"signed agreement required: {KNOWN[found.name].owner}"),
     ]
     return Block(KNOWN[found.name].title, (), tuple(rows))
@@ -150,11 +158,6 @@ def text(descriptions: Sequence[Description]) -> str:
         widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
         lines += [block.heading, *("  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in table), ""]
     return "\n".join(lines).rstrip()
-
-
-def printable(words: str) -> str:
-    """Text that any terminal and file takes: bytes of a file's name that are no text are escaped."""
-    return words.encode("utf-8", "backslashreplace").decode()
 
 
 def page(descriptions: Sequence[Description]) -> str:

@@ -104,6 +104,35 @@ def test_several_data_sets_side_by_side_are_all_found(tmp_path):
     assert {found.found.name for found in describe.describe(tmp_path)} == {"casme2", "samm"}
 
 
+@pytest.mark.parametrize("other", ["smic", "mmew", "dfme", "casme3a"])
+def test_data_sets_side_by_side_are_all_found_though_their_folder_looks_like_that_of_one(tmp_path, other):
+    for place, name in (("CASME2", "casme2"), ("SAMM", "samm"), ("another", other)):
+        TREES[name](tmp_path / place, faults=(), size=16, clips=4)
+    found = [one.found.name for one in describe.describe(tmp_path)]
+    assert sorted({name.removesuffix("_hs") for name in found} - {"smic_vis", "smic_nir"}) == sorted(
+        ("casme2", "samm", other)
+    )
+    assert len(set(found)) == len(found)
+
+
+def test_the_other_releases_of_a_data_set_are_no_data_sets_beside_it(tmp_path):
+    TREES["samm"](tmp_path, faults=(), size=16, clips=4)
+    (tmp_path / "SAMM_CROP").rename(tmp_path / "old crops")
+    assert [one.found.name for one in describe.describe(tmp_path)] == ["samm"]
+
+
+def test_rows_images_and_folders_beside_the_clips_are_told(tmp_path):
+    tree = casme2(tmp_path)
+    clip = tree.root / tree.samples[0].folders["raw"]
+    (clip / "flow_u_1.jpg").write_bytes(b"")
+    (clip.parent / "EP99_01").mkdir()
+    told = report.text(describe.describe(tree.root))
+    assert "6 rows read: 6 clips used, 0 left out" in told
+    assert f"flow_u_1.jpg in casme2/{tree.samples[0].subject}/{tree.samples[0].clip}" in told
+    assert "EP99_01" in told
+    assert report.MEANING["stray_images"] in told
+
+
 def test_what_is_no_data_set_is_told_what_was_expected_and_what_is_there(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"sea")
     with pytest.raises(InputError) as error:

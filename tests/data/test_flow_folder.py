@@ -246,6 +246,26 @@ def test_a_clip_with_a_fault_is_left_out_and_listed_by_repair_strict(tmp_path, f
     assert all(dataset.load(clip).onset_apex.shape == (4, 5, 3) for clip in dataset.clips)
 
 
+@pytest.mark.parametrize("phases", [BOTH[:1], BOTH[1:]])
+def test_the_account_adds_up_and_names_images_of_no_row(tmp_path, phases):
+    root = own_folder(tmp_path, "d,s1,a,negative,u/a.png,u/a_1.png", "", "d,s1,b,happy,u/b.png,u/b_1.png")
+    png(tmp_path / "u" / "c.png")
+    dataset = flow_folder.read(root, phases=phases, repair="strict")
+    sums, left_out, unnamed = dataset.account
+    assert sums == "2 rows read: 1 clip used, 1 left out."
+    assert "clip d/s1/b: label 'happy' is none of" in left_out
+    assert unnamed == "Images that no row names: 1 (c.png)."
+    assert dataset.notes() == dataset.account
+
+
+def test_the_account_of_the_shared_layout_names_images_of_no_row(tmp_path):
+    root = shared_folder(tmp_path, ["casme2,sub01,a,0,,,"], ["sub01_a", "sub01_a_1", "sub02_b"])
+    assert flow_folder.read(root).account == (
+        "1 row read: 1 clip used, 0 left out.",
+        "Images that no row names: 1 (sub02_b .png).",
+    )
+
+
 @pytest.mark.parametrize("fault", ["truncated", "no image", "no bytes", "missing"])
 def test_a_broken_image_prints_nothing(tmp_path, fault, capfd):
     flow_folder.read(plant(tmp_path, fault), repair="strict")

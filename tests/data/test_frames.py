@@ -57,6 +57,44 @@ def test_strays_are_no_frames(tmp_path):
     assert frames.read(str(tmp_path)).numbers == (1,)
 
 
+STRAYS = {
+    "a copy": ("reg_img{}.jpg", ("reg_img12 (1).jpg", "reg_img12 - Copy.jpg")),
+    "one flow image": ("img{}.jpg", ("flow_u_1.jpg",)),
+    "flow images, as many as the frames": (
+        "reg_img{}.jpg",
+        (*(f"flow_u_{n}.jpg" for n in range(12, 19)), *(f"flow_v_{n}.jpg" for n in range(12, 19))),
+    ),
+    "a face of 224 pixels": ("img{}.jpg", ("img_224.jpg",)),
+    "landmarks": ("006_{:05}.jpg", ("landmarks68.jpg",)),
+    "an image without a number": ("{}.jpg", ("cover.png",)),
+    "the same number twice": ("EP01_5-{:03}.jpg", ("EP01_5-0012.jpg", "EP01_5-012.png")),
+    "a depth image": ("Frame_{:09}.jpg", ("depth_12.png", "1.jpg")),
+}
+
+
+@pytest.mark.parametrize("case", STRAYS)
+def test_images_that_are_named_otherwise_than_the_clip_are_no_frames_and_are_named(tmp_path, case):
+    name, strays = STRAYS[case]
+    clip = touch(tmp_path / "006" / "EP01_5", *map(name.format, range(12, 19)), *strays)
+    found = frames.read(str(clip))
+    assert found.numbers == tuple(range(12, 19))
+    assert [os.path.basename(file) for file in found.files] == [name.format(n) for n in range(12, 19)]
+    assert found.issues == ("stray_images",)
+    assert set(found.strays) == set(strays)
+
+
+@pytest.mark.parametrize("names", [("img{}.jpg", "reg_img{}.jpg"), ("flow_u_{}.png", "flow_v_{}.png")])
+def test_of_two_kinds_of_names_with_as_many_files_none_is_taken(tmp_path, names):
+    touch(tmp_path, *(name.format(n) for name in names for n in range(5)))
+    found = frames.read(str(tmp_path))
+    assert (found.files, found.issues, len(found.strays)) == ((), ("names_ambiguous", "stray_images"), 10)
+
+
+def test_one_image_with_a_usual_name_does_not_stand_for_a_clip_of_others(tmp_path):
+    touch(tmp_path, "img_224.jpg", *(f"crop{n}.jpg" for n in range(9)))
+    assert frames.read(str(tmp_path)).issues == ("names_ambiguous", "stray_images")
+
+
 def test_links_are_followed(tmp_path):
     touch(tmp_path / "disk" / "clip", "img1.jpg")
     (tmp_path / "clip").symlink_to(tmp_path / "disk" / "clip")
@@ -75,7 +113,7 @@ def test_of_two_files_with_one_number_the_same_stays_in_any_order(tmp_path):
 def test_a_folder_that_is_missing_empty_or_unreadable(tmp_path):
     touch(tmp_path, "notes.txt")
     assert frames.read(None) == frames.read(str(tmp_path)) == frames.read(str(tmp_path / "no"))
-    assert frames.read(None) == ((), (), ("folder_missing",))
+    assert frames.read(None) == ((), (), ("folder_missing",), ())
     assert frames.read(str(tmp_path / "notes.txt")).issues == ("unreadable",)
     assert frames.subfolders(tmp_path / "no") == {}
     assert frames.names(tmp_path / "no") == []

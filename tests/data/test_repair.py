@@ -128,6 +128,14 @@ CASES = {
         "missing",
         ("range_from_folder", "frame_gap", "apex_placeholder", "apex_outside"),
     ),
+    "the folder has all frames of the sheet, and one apart from them": (
+        Numbers(40, 50, 60),
+        (0, *CLIP, 224),
+        {"holds": "range"},
+        (40, 50, 60),
+        "annotated",
+        ("frame_gap",),
+    ),
     "the folder wins over no numbers": (
         Numbers(None, 50, None),
         CLIP,
@@ -172,6 +180,11 @@ def test_a_row_without_a_usable_range_keeps_no_frames(sheet, present, issues):
     assert fit.issues == issues
 
 
+def test_a_clip_whose_frames_all_lie_elsewhere_has_a_code():
+    fit = repaired(Numbers(140, 150, 160), CLIP, holds="clip")
+    assert (fit.stop, fit.issues) == (0, ("frames_outside",))
+
+
 def test_a_whole_recording_is_kept_and_positions_count_from_its_start():
     fit = repaired(Numbers(46, 59, 86), LONG, holds="whole")
     assert (fit.start, fit.stop) == (0, 100)
@@ -194,8 +207,104 @@ def test_none_gives_the_nearest_positions():
     assert fit.issues == ("frame_missing:onset", "frame_missing:offset", "frame_gap", "apex_outside")
 
 
+# sheet, frames, arguments -> codes, and numbers of the frames or none
+RENUMBERED = {
+    "a range from 1": (Numbers(46, 59, 86), range(1, 42), {"holds": "range"}, "frames_renumbered", range(46, 87)),
+    "a range from 0": (Numbers(46, 59, 86), range(41), {"holds": "range"}, "frames_renumbered", range(46, 87)),
+    "a clip from 1": (Numbers(5, 7, 11), range(1, 8), {"holds": "clip"}, "frames_renumbered", range(5, 12)),
+    "a pack of single clips": (Numbers(5, 7, 11), range(1, 8), {}, "frames_renumbered", range(5, 12)),
+    "a sheet from 0, files from 1": (Numbers(0, 4, 8), range(1, 10), {}, "frames_renumbered", range(9)),
+    "a sheet from 1, files from 0": (
+        Numbers(1, 5, 12),
+        range(12),
+        {"holds": "clip"},
+        "frames_renumbered",
+        range(1, 13),
+    ),
+    "a recording with known ends": (
+        Numbers(305, 307, 311),
+        range(1, 21),
+        {"holds": "whole", "ends": (300, 319)},
+        "frames_renumbered",
+        range(300, 320),
+    ),
+    "a recording that should begin with 1": (
+        Numbers(5, 7, 11),
+        range(20),
+        {"holds": "whole", "ends": (1, None)},
+        "frames_renumbered",
+        range(1, 21),
+    ),
+    "a mistyped offset that is known": (
+        Numbers(5, 7, 110),
+        range(1, 8),
+        {"holds": "clip", "known": {"offset": (110, 11)}},
+        "frames_renumbered",
+        range(5, 12),
+    ),
+    "a range with other frames than the sheet": (
+        Numbers(5, 7, 12),
+        range(1, 8),
+        {"holds": "range"},
+        "numbers_uncertain",
+        range(1, 8),
+    ),
+    "a range with a hole": (
+        Numbers(5, 7, 12),
+        (1, 2, 3, 5, 6, 7, 8),
+        {"holds": "range"},
+        "numbers_uncertain",
+        (1, 2, 3, 5, 6, 7, 8),
+    ),
+    "a range without onset": (Numbers(None, 7, 12), range(1, 9), {"holds": "range"}, "numbers_uncertain", range(1, 9)),
+    "a clip with other frames": (Numbers(5, 7, 12), range(1, 8), {"holds": "clip"}, "numbers_uncertain", ()),
+    "a clip without offset": (Numbers(5, 7, 0), range(1, 8), {"holds": "clip"}, "numbers_uncertain", ()),
+    "too few frames for a recording": (Numbers(3, 5, 9), range(1, 7), {}, "numbers_uncertain", ()),
+    "a recording that ends before the offset": (Numbers(7, 8, 14), range(1, 11), {}, "numbers_uncertain", ()),
+}
+
+
+@pytest.mark.parametrize("policy", ["flag", "none"])
+@pytest.mark.parametrize("case", RENUMBERED)
+def test_numbers_that_are_places_in_the_clip_are_shifted_where_that_is_certain(case, policy):
+    sheet, present, arguments, code, numbers = RENUMBERED[case]
+    fit = repaired(sheet, tuple(present), **arguments, policy=policy)
+    if policy == "none":
+        assert (fit.issues[0], fit.shift, fit.apex_source, fit.stop) == ("numbers_uncertain", 0, "missing", 0)
+        return
+    assert fit.issues[0] == code
+    assert [number + fit.shift for number in present][fit.start : fit.stop] == list(numbers)
+    if code == "frames_renumbered":
+        assert fit.issues[1:] in ((), ("known_repair:offset",))
+        assert (fit.apex_source, numbers[fit.apex_idx]) == ("annotated", sheet.apex)
+        assert (numbers[fit.onset_idx], fit.onset_no) == (sheet.onset, sheet.onset)
+    else:
+        assert (fit.apex_no, fit.apex_idx, fit.apex_source) == (None, None, "missing")
+
+
+@pytest.mark.parametrize(
+    ("sheet", "present", "arguments"),
+    [
+        (Numbers(40, 50, 60), LONG, {}),
+        (Numbers(10, 20, 0), LONG, {}),
+        (Numbers(0, 9, 25), range(1, 26), {}),  # CAS(ME)^3 counts from 1, and its onset 0 is a fault of the sheet
+        (Numbers(5, 7, 11), range(2, 12), {"holds": "clip"}),
+        (Numbers(5, 7, 11), range(1, 30), {"holds": "whole", "ends": (1, None)}),
+    ],
+)
+def test_numbers_of_a_longer_recording_stay(sheet, present, arguments):
+    fit = repaired(sheet, tuple(present), **arguments)
+    assert (fit.shift, fit.apex_source) == (0, "annotated")
+    assert present[fit.start + fit.apex_idx] == sheet.apex
+
+
+def test_an_apex_whose_own_frame_is_missing_is_never_called_annotated():
+    for policy, source in (("flag", "repaired"), ("none", "missing")):
+        assert repaired(Numbers(1, 3, 5), (1, 2, 4, 5), policy=policy).apex_source == source
+
+
 def assert_consistent(fit, present):
-    kept = present[fit.start : fit.stop]
+    kept = [number + fit.shift for number in present][fit.start : fit.stop]
     assert kept[fit.onset_idx] == fit.onset_no
     assert kept[fit.offset_idx] == fit.offset_no
     assert fit.apex_idx is None or kept[fit.apex_idx] == fit.apex_no
@@ -216,8 +325,12 @@ def test_numbers_and_positions_of_kept_frames_agree_whatever_the_sheet_says(shee
         assert 0 <= fit.onset_idx <= fit.offset_idx < fit.stop - fit.start
         assert fit.apex_idx is None or fit.onset_idx <= fit.apex_idx <= fit.offset_idx
     if holds == "range" and present:
-        assert present[fit.start : fit.stop] == present
+        onset, _, offset = sheet
+        alone = onset and offset and present[fit.start : fit.stop] == tuple(range(onset, offset + 1))
+        assert alone or present[fit.start : fit.stop] == present
     assert len(set(fit.issues)) == len(fit.issues)
+    if fit.stop and fit.apex_source == "annotated" and sheet[0]:
+        assert fit.apex_no == sheet[1]
     if not fit.issues and present:
         assert (fit.onset_no, fit.apex_no, fit.offset_no) == sheet
 
@@ -259,6 +372,17 @@ def test_unreadable_frames_leave_a_record_and_its_positions_stay_right():
     assert (one.onset_idx, one.apex_idx, one.offset_idx) == (0, 1, 2)
     assert one.apex_source == "repaired"
     assert one.issues == ("unreadable", "frame_missing:offset", "frame_gap", "frame_missing:apex")
+
+
+def test_an_apex_that_is_lost_with_the_end_of_its_clip_is_no_longer_called_annotated():
+    one = repair.without(made("a", (1, 4, 5)), {"/d/3.jpg", "/d/4.jpg", "/d/5.jpg"})
+    assert (one.apex_no, one.apex_idx, one.apex_source) == (None, None, "missing")
+
+
+def test_the_frames_of_a_renumbered_clip_have_their_numbers_in_the_recording():
+    one = made("a", (11, 13, 15))
+    assert (one.frame_numbers, one.apex_idx, one.issues) == ((11, 12, 13, 14, 15), 2, ("frames_renumbered",))
+    assert repair.without(one, {"/d/2.jpg"}).frame_numbers == (11, 13, 14, 15)
 
 
 def test_a_record_without_unreadable_frames_stays_as_it_is():

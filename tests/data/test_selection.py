@@ -1,6 +1,6 @@
 import pytest
 
-from merjax.data.record import Record
+from merjax.data.record import Account, Accounted, Record
 from merjax.data.schemes import SCHEMES
 from merjax.data.selection import select
 from merjax.types import InputError
@@ -34,7 +34,8 @@ def record(name, emotion="happiness", frames=9, **fields):
 
 
 def chosen(*records, exclude=(), repair="flag"):
-    return select("casme2", records, SCHEMES["casme2_5"], ("Told.",), exclude=exclude, repair=repair)
+    account = Account(rows=len(records) + 1, strange=("row 9 'Total'",), filled=2, unnamed=("sub01/EP9",))
+    return select("casme2", {"Told.": Accounted(records, account)}, SCHEMES["casme2_5"], exclude=exclude, repair=repair)
 
 
 def test_clips_keep_their_frames_from_onset_to_offset():
@@ -49,7 +50,7 @@ def test_clips_keep_their_frames_from_onset_to_offset():
 def test_what_stays_out_is_told():
     found = chosen(
         *(record("EP01"), record("EP02", emotion="fear"), record("EP03", frames=0, issues=("folder_missing",))),
-        *(record("EP04"), record("EP05", issues=("frame_gap",))),
+        *(record("EP04"), record("EP05", issues=("frame_gap",), strays=("flow_u_1.jpg",))),
         exclude=("casme2/sub01/EP04",),
     )
     assert [one.clip for one in found.records] == ["EP01", "EP05"]
@@ -57,9 +58,17 @@ def test_what_stays_out_is_told():
         "casme2/sub01/EP03: it has no frames from onset to offset (folder_missing).",
         "casme2/sub01/EP04: named in exclude.",
     )
-    assert found.told[0] == "Told."
-    assert "1 clip outside these classes: fear 1." in found.told
-    assert "Faults of the clips that are used, as the reader met them: frame_gap 1." in found.told
+    assert found.told == (
+        "Told.",
+        "6 rows read: 2 clips used, 2 left out, 1 outside the label scheme, 1 no sample.",
+        "Labels are by scheme casme2_5: happiness, disgust, repression, surprise, others.",
+        "1 clip outside these classes: fear 1.",
+        "Left out 2 clips: folder_missing 1 (casme2/sub01/EP03), named in exclude 1 (casme2/sub01/EP04).",
+        "Faults of the clips that are used, as the reader met them: frame_gap 1.",
+        "Rows that are no samples: row 9 'Total'. Cells that have the value of the cell above, as merged cells do: 2. "
+        "Clip folders that no row names: 1 (sub01/EP9).",
+        "Images that are no frames lie beside 1 clip: flow_u_1.jpg in casme2/sub01/EP05.",
+    )
 
 
 def test_strict_leaves_out_faults_and_frames_that_cannot_be_decoded():

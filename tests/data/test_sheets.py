@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from merjax.data import sheets
+from merjax.data.record import Account
 from merjax.types import InputError
 
 HEADER = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame")
@@ -149,13 +150,90 @@ def test_the_header_is_found_below_a_preamble_and_rows_keep_their_numbers(tmp_pa
     assert [row.number for row in rows] == [preamble + 2, preamble + 3]
 
 
-def test_text_after_the_samples_is_no_sample(tmp_path):
-    tail = [(None, "EP3", 1, 2, 3), ("Subject 3 left early", "EP4", 1, 2, 3)]
-    assert len(sheets.samples(xlsx(tmp_path / "a.xlsx", [*ROWS, *tail]))) == 2
+REMARKS = [
+    ("Total", None, 51, 7, 95),
+    (None, "total", None, None, None),
+    ("Total", 2, 51, 7, 95),
+    (None, "Frames of EP1 are blurred", None, None, None),
+    (None, None, "see the paper", None, None),
+    ("Subject 3 left early", "EP4", 1, 2, 3),
+    ("03", None, None, None, None),
+    HEADER,
+]
 
 
-def test_a_row_of_totals_is_no_sample(tmp_path):
-    assert len(sheets.samples(xlsx(tmp_path / "a.xlsx", [*ROWS, ("Total", None, 51, 7, 95)]))) == 2
+@pytest.mark.parametrize("remark", REMARKS)
+@pytest.mark.parametrize("place", [1, 2, 3])
+def test_rows_that_are_no_samples_are_counted_and_named_wherever_they_lie(tmp_path, remark, place):
+    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", [*ROWS[:place], remark, *ROWS[place:]]))
+    words = " ".join(str(cell) for cell in remark if cell is not None)
+    assert [sheets.key(row) for row in rows] == [(1, "EP1"), (2, "EP1")]
+    assert (rows.account.rows, rows.account.filled) == (3, 0)
+    assert rows.account.strange == (f"row {place + 1} '{words[:40]}'",)
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 3])
+def test_blank_rows_are_passed_over(tmp_path, place):
+    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", [*ROWS[:place], (), (None, " "), *ROWS[place:]]))
+    assert [sheets.key(row) for row in rows] == [(1, "EP1"), (2, "EP1")]
+    assert rows.account == Account(rows=2)
+
+
+GROUPED = [
+    *[HEADER, ("01", "EP1", 1, 2, 3), (None, "EP2", 4, "/", 6), (None, None, 7, 8, 9), ()],
+    *[(None, "EP3", 1, 2, 3), ("02", "EP1", 1, 2, 3), (None, None, 5, 6, 7)],
+]
+
+
+def test_a_row_without_subject_is_of_the_subject_above_and_without_clip_of_the_clip_above(tmp_path):
+    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", GROUPED), several=True)
+    keys = [(*sheets.key(row), row.cells["onset"]) for row in rows]
+    assert keys == [(1, "EP1", 1), (1, "EP2", 4), (1, "EP2", 7), (1, "EP3", 1), (2, "EP1", 1), (2, "EP1", 5)]
+    assert rows.account == Account(rows=6, filled=6)
+
+
+def test_where_a_clip_holds_one_sample_a_row_without_clip_is_no_sample(tmp_path):
+    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", GROUPED))
+    assert [sheets.key(row) for row in rows] == [(1, "EP1"), (1, "EP2"), (1, "EP3"), (2, "EP1")]
+    assert rows.account.strange == ("row 4 '7 8 9'", "row 8 '5 6 7'")
+
+
+def test_merged_cells_have_their_value_in_every_row_that_holds_something(tmp_path):
+    lines = [
+        (*HEADER, "Emotion"),
+        ("01", "EP1", 1, 2, 3, "fear"),
+        (None, "EP2", None, 5, 6),
+        (),
+        (None, "EP3", 7, 8, 9),
+    ]
+    path = xlsx(tmp_path / "a.xlsx", [*lines, ("02", "EP1", 1, 2, 3, "joy")])
+    book = openpyxl.load_workbook(path)
+    book["Sheet1"].merge_cells("A2:A5")
+    book["Sheet1"].merge_cells("F2:F3")
+    book.save(path)
+    rows = sheets.samples(path)
+    assert [sheets.key(row) for row in rows] == [(1, "EP1"), (1, "EP2"), (1, "EP3"), (2, "EP1")]
+    assert [row.cells["emotion"] for row in rows] == ["fear", "fear", None, "joy"]
+    assert rows.account == Account(rows=4, filled=3)
+
+
+def test_after_a_remark_no_subject_is_guessed(tmp_path):
+    lines = [HEADER, (None, "EP0", 1, 2, 3), ROWS[1], ("left early", None), (None, "EP2", 1, 2, 3)]
+    rows = sheets.samples(xlsx(tmp_path / "a.xlsx", lines))
+    assert [sheets.key(row) for row in rows] == [(1, "EP1")]
+    assert [name[:5] for name in rows.account.strange] == ["row 2", "row 4", "row 5"]
+
+
+def test_a_subject_may_stand_in_a_row_above_its_clips(tmp_path):
+    lines = [HEADER, *ROWS[1:], ("Subject 3",), (None, "EP1", 1, 2, 3)]
+    assert sheets.key(sheets.samples(xlsx(tmp_path / "a.xlsx", lines))[-1]) == (3, "EP1")
+
+
+def test_a_sheet_without_header_is_read_by_the_columns_that_it_should_have(tmp_path):
+    path = xlsx(tmp_path / "a.xlsx", [(1, "anger1_1", 5), (), (None, "anger1_2", 9), (None, "Total", 14)])
+    rows = sheets.samples(path, columns=("subject", "clip", "onset"))
+    assert [sheets.key(row) for row in rows] == [(1, "anger1_1"), (1, "anger1_2")]
+    assert (rows.account.rows, rows.account.filled) == (3, 1)
 
 
 def test_a_formula_without_a_stored_value_is_empty(tmp_path):
