@@ -47,7 +47,7 @@ from merjax.config import check, check_fields, default, recipe
 from merjax.data import LICENSED, built, corpus, describe
 from merjax.data.recognise import recognise
 from merjax.files import write_bytes, write_json, write_text
-from merjax.folder import new_folder, remove_empty
+from merjax.folder import new_folder, numbered, remove_empty
 from merjax.ops import INPUTS
 from merjax.prepare import Maker, can_give, given_parts, prepare
 from merjax.report import compare as comparing
@@ -172,6 +172,8 @@ def draw_inputs(argv: list[str]) -> None:
     """Draws every input that one clip can feed, as one labelled picture."""
     config, _, words = parse(argv, 1)
     out = Path(flags.FLAGS.out)
+    if not flags.FLAGS["out"].present:  # nobody has named the file, so none is replaced
+        out = next(free for free in numbered(out) if not free.exists())
     if out.suffix != ".svg":
         raise InputError(f"--out={out} must end in .svg")
     check(config)

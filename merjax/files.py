@@ -14,17 +14,21 @@ from merjax.types import InputError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file by rename.
+    """Writes a file by rename; a device or a pipe is written to, and of a link the file that it leads to.
 
     Raises:
         InputError: it can't be written, as on a full disk.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    by_rename = path.is_file() or not path.exists()
+    path = Path(os.path.realpath(path)) if by_rename else path
+    part = path.with_name(f"{path.name}.{os.getpid()}.part") if by_rename else path
     try:
         part.write_bytes(content)
-        os.replace(part, path)
+        if by_rename:
+            os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        if by_rename:
+            part.unlink(missing_ok=True)
         raise InputError(f"{path} can't be written: {error.strerror}; what stood there before is whole") from error
 
 

@@ -4,6 +4,7 @@ Only files on that list are ever replaced or removed. A name is listed before it
 process leaves is on the list too. A folder that holds files but no list is somebody else's, and is refused.
 """
 
+import itertools
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -213,17 +214,21 @@ def new_folder(path: Path) -> Path:
     Raises:
         InputError: it can't be made.
     """
-    number = 1
-    while True:
-        free = path if number == 1 else path.with_name(f"{path.name}-{number}")
+    for free in numbered(path):
         try:
             free.mkdir(parents=True)
         except FileExistsError:
-            number += 1
+            continue
         except OSError as error:
             raise InputError(f"{free} can't be made a folder: {error.strerror}") from error
-        else:
-            return free
+        return free
+    raise AssertionError("there is always a further number")
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """A path, then the same with -2, -3 and so on after its name."""
+    yield path
+    yield from (path.with_stem(f"{path.stem}-{number}") for number in itertools.count(2))
 
 
 def _make(path: Path) -> None:

@@ -24,10 +24,10 @@ SMALL = ["--config.data.synthetic.subjects=2", "--config.data.synthetic.clips_pe
 SMALL += ["--config.data.synthetic.size=32"]
 
 
-def merjax(*arguments, cache=""):
+def merjax(*arguments, cache="", cwd=REPOSITORY):
     command = [sys.executable, "-m", "merjax", *map(str, arguments)]
-    environment = os.environ | {"MERJAX_CACHE": str(cache)}
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=600)
+    environment = os.environ | {"MERJAX_CACHE": str(cache), "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
 
 
 def test_prepare_makes_every_input_and_keeps_it(tmp_path):
@@ -38,10 +38,11 @@ def test_prepare_makes_every_input_and_keeps_it(tmp_path):
 
 
 def test_inputs_draws_a_labelled_picture_of_every_input_of_a_clip(tmp_path):
-    out = tmp_path / "clip.svg"
-    done = merjax("inputs", "synthetic/S01/S01_c01", *SMALL, "--config.flow.name=dis", f"--out={out}")
+    (tmp_path / "inputs.svg").write_text("somebody else's")  # as nobody names the picture, it replaces none
+    done = merjax("inputs", "synthetic/S01/S01_c01", *SMALL, "--config.flow.name=dis", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    drawn = ElementTree.parse(out).getroot()
+    assert (tmp_path / "inputs.svg").read_text() == "somebody else's"
+    drawn = ElementTree.parse(tmp_path / "inputs-2.svg").getroot()
     words = {text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")}
     assert {"onset, apex, offset", "u right →", "v down ↓"} | set(INPUTS) <= words
     images = list(drawn.iter("{http://www.w3.org/2000/svg}image"))
