@@ -172,7 +172,8 @@ def member(root: Path, dataset: str, repair: str) -> tuple[Path, Accounted[Recor
             continue
         if any(record.frames for record in found):
             return place, found
-        reasons.append(f"{place} has its sheet, but frames of none of its {len(found)} clips")
+        codes = f": the first has {', '.join(found[0].issues)}" if found else ""
+        reasons.append(f"{place} has its sheet, but frames of none of its {len(found)} clips{codes}")
     # A reader looks for its folders first, so another reason means that it found those.
     nearest = next((reason for reason in reasons if "holds no frames" not in reason), reasons[-1])
     raise InputError(f"{root} and the folders in it do not hold {source.title} as it should be: {nearest}.")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from merjax.data import frames
 from merjax.data.known import KNOWN, Known, sheet
-from merjax.data.record import Account, Accounted, Record
+from merjax.data.record import Accounted, Record
 from merjax.types import InputError
 
 FOLDERS = 30  # of the root that are looked into, besides those of a data set that it holds itself
@@ -75,7 +75,7 @@ def _read(place: Path, known: Known) -> tuple[Accounted[Record], str]:
     try:
         records = known.records(place)
     except InputError as error:
-        return Accounted((), Account()), str(error).rstrip(".")
+        return Accounted(), str(error).rstrip(".")
     if any(record.frames for record in records):
         return records, ""
     if not records:

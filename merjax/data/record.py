@@ -107,8 +107,8 @@ class Accounted(tuple[T, ...], Generic[T]):
 
     account: Account
 
-    def __new__(cls, items: Iterable[T], account: Account) -> "Accounted[T]":
-        """Makes the tuple of the items."""
+    def __new__(cls, items: Iterable[T] = (), account: Account | None = None) -> "Accounted[T]":
+        """Makes the tuple of the items; without an account for copies, which get it afterwards."""
         made = super().__new__(cls, items)
-        made.account = account
+        made.account = account or Account()
         return made

@@ -103,7 +103,7 @@ def repaired(
     present = [number + shift for number in present]
     issues += [*_range_faults(sheet, present), *(f"known_repair:{role}" for role in ("onset", "offset") if role in now)]
     onset, offset = _range(sheet, present, now) if fix else (sheet.onset, sheet.offset)
-    if holds == "range" and _stands_alone(onset, offset, present):
+    if holds == "range" and not doubtful and _stands_alone(onset, offset, present):
         holds = "clip"  # what else lies there is no part of it
     gap = _gap(onset, offset, present, holds)
     if present and fix and holds == "range":

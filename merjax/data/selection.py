@@ -87,9 +87,10 @@ def select(
     told += [f"Left out {clips_of(len(gone))}: {account.grouped(gone)}."] * bool(gone)
     told += account.faults(labelled.records)
     told += account.beside((some.account for some in data_sets.values()), records)
+    told = [" ".join(account.printable(sentence).splitlines()) for sentence in told]  # a line each, whatever the names
     kept = tuple(_trimmed(record) for record in labelled.records)
     labels = tuple(int(label) for label in labelled.labels)
-    return Chosen(name, scheme.classes, kept, labels, tuple(map(account.printable, told)), left_out)
+    return Chosen(name, scheme.classes, kept, labels, tuple(told), left_out)
 
 
 def _reason(record: Record, scheme: schemes.Scheme, exclude: Collection[str], repair: str) -> str:

@@ -141,7 +141,7 @@ def samples(
     rows, strange, filled = list[Row](), list[str](), 0
     above = dict[str, object]()  # subject and clip for the rows that leave them out
     for line in lines[start + 1 :]:
-        words = [text(cell) for cell in line.cells if text(cell)]
+        words = " ".join(" ".join(map(text, line.cells)).split())
         cells = {name: line.cells[at] if at < len(line.cells) else None for name, at in places.items()}
         taken = _taken(cells, above, required, several)
         cells |= taken
@@ -150,7 +150,7 @@ def samples(
             rows.append(Row(f"{path} row {line.number}", line.number, cells))
             filled += len(taken) + line.filled
         elif words:
-            strange.append(f"row {line.number} '{' '.join(words)[:40]}'")
+            strange.append(f"row {line.number} '{words[:40]}'")
         if sample:
             above = {"subject": cells["subject"], "clip": cells["clip"]}
         elif subject := text(cells["subject"]):  # a subject may stand above its clips; after a remark it is unknown

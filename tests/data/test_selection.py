@@ -1,3 +1,7 @@
+import copy
+import os
+import pickle
+
 import pytest
 
 from merjax.data.record import Account, Accounted, Record
@@ -69,6 +73,18 @@ def test_what_stays_out_is_told():
         "Clip folders that no row names: 1 (sub01/EP9).",
         "Images that are no frames lie beside 1 clip: flow_u_1.jpg in casme2/sub01/EP05.",
     )
+
+
+def test_names_that_are_no_text_or_several_lines_leave_the_account_printable():
+    found = chosen(record("EP01", strays=("a\nb1.jpg", os.fsdecode(b"\xff2.jpg"))))
+    assert found.told[-1].encode().decode() == (
+        "Images that are no frames lie beside 1 clip: a b1.jpg, \\udcff2.jpg in casme2/sub01/EP01."
+    )
+
+
+def test_an_account_goes_with_copies():
+    one = Accounted((1, 2), Account(rows=3))
+    assert copy.deepcopy(one).account == pickle.loads(pickle.dumps(one)).account == one.account
 
 
 def test_strict_leaves_out_faults_and_frames_that_cannot_be_decoded():
