@@ -28,6 +28,7 @@
 """
 
 import inspect
+import io
 import os
 import re
 import signal
@@ -357,11 +358,14 @@ def choose(verb: str) -> Callable[[list[str]], None]:
 
 def answer(story: Callable[[list[str]], None]) -> None:
     """Does what the command line asks for; what the user got wrong is one sentence and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # its encoding may lack letters of the data's names, as on Windows
+            stream.reconfigure(errors="backslashreplace")
     if {"--help", "-h"} & set(sys.argv):
         print(__doc__, default(), sep="\n")
         return
     # Every core is a device of its own, so that folds run side by side.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     jax.config.update("jax_num_cpu_devices", cores)
     place = cache.folder()
     if place and not jax.config.values["jax_compilation_cache_dir"]:  # a program is compiled once for all runs

@@ -26,7 +26,7 @@ def get_config():
 
 def merjax(*arguments, **options):
     command = [sys.executable, "-m", "merjax", *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(REPOSITORY)])}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, **options)
 
 
