@@ -364,9 +364,7 @@ def answer(story: Callable[[list[str]], None]) -> None:
     if {"--help", "-h"} & set(sys.argv):
         print(__doc__, default(), sep="\n")
         return
-    # Every core is a device of its own, so that folds run side by side.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jax.config.update("jax_num_cpu_devices", cores)
+    jax.config.update("jax_num_cpu_devices", cores())  # every core is a device, so that folds run side by side
     place = cache.folder()
     if place and not jax.config.values["jax_compilation_cache_dir"]:  # a program is compiled once for all runs
         jax.config.update("jax_compilation_cache_dir", str(place / "jax"))
@@ -377,3 +375,8 @@ def answer(story: Callable[[list[str]], None]) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def cores() -> int:
+    """The cores that this process may use; where a system can't say, those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

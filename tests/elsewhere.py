@@ -3,8 +3,8 @@
     MERJAX_TEST_AS=windows PYTHONPATH=tests python -m pytest -p elsewhere -q tests/test_fields.py
     MERJAX_TEST_AS=macos   PYTHONPATH=tests python -m pytest -p elsewhere -q tests/test_fields.py
 
-Programs that the tests start answer alike: `put_in` adds a folder with a sitecustomize.py to their PYTHONPATH. It is no
-proof: the libraries below merjax still see Linux, and paths have no drive letters.
+Programs that the tests start answer alike, by started/sitecustomize.py. It is no proof: the libraries below merjax
+still see Linux, and paths have no drive letters. PYTEST_DONT_REWRITE, since programs import it before pytest.
 """
 
 import builtins
@@ -14,11 +14,11 @@ import io
 import multiprocessing
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve()
 MERJAX = str(HERE.parents[1] / "merjax")
+STARTED = str(HERE.parent / "started")
 LIBRARY = str(Path(os.__file__).parent)  # of Python itself
 SYSTEM = os.environ.get("MERJAX_TEST_AS", "")
 ABSENT = {  # modules, functions of os, files
@@ -52,25 +52,49 @@ def linux_only(path: object) -> bool:
 
 def put_in(system: str) -> None:
     """Makes this process answer as another system, as far as merjax asks it."""
-    memory_by_psutil(system)  # first, since on Linux psutil itself needs what is taken away below
     modules, functions = ABSENT[system]
-    for name in modules:
-        sys.modules[name] = None  # so that importing it is an ImportError
-    for name in functions:
-        if hasattr(os, name):
-            delattr(os, name)
+    hide_modules(modules)
+    hide_functions(functions)
     hide_files()
     text_needs_an_encoding()
+    memory_by_psutil(system)
     multiprocessing.set_start_method("spawn", force=True)
     if system == "windows":
 
         def refused(*arguments: object, **options: object) -> None:
+            if "pytest" in sys.modules and not asked_by_merjax():
+                sys.modules["pytest"].skip("making a link needs a privilege on Windows")
             raise OSError(22, "A required privilege is not held by the client")
 
         os.symlink = refused
     else:
         bytes_not_kib()
     pass_on()
+
+
+def hide_modules(names: tuple[str, ...]) -> None:
+    """Importing these is an ImportError; other libraries, which go by sys.platform, still get them."""
+    real = builtins.__import__
+
+    @functools.wraps(real)
+    def call(name, *arguments, **options):
+        if name in names and asked_by_merjax():
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+        return real(name, *arguments, **options)
+
+    builtins.__import__ = call
+
+
+def hide_functions(names: tuple[str, ...]) -> None:
+    """The module os lacks functions, as `hide_modules`."""
+    taken = {name: vars(os).pop(name) for name in names if hasattr(os, name)}
+
+    def absent(name: str) -> object:
+        if name not in taken or asked_by_merjax():
+            raise AttributeError(f"module 'os' has no attribute '{name}'")
+        return taken[name]
+
+    os.__getattr__ = absent
 
 
 def hide_files() -> None:
@@ -132,11 +156,8 @@ def bytes_not_kib() -> None:
 
 def pass_on() -> None:
     """Programs that are started from here answer alike."""
-    folder = Path(tempfile.mkdtemp(prefix="elsewhere"))
-    (folder / "sitecustomize.py").write_text(f"import runpy\nrunpy.run_path({str(HERE)!r})\n", encoding="utf-8")
-    before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    kept = [path for path in before if path and not Path(path).name.startswith("elsewhere")]
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(folder), *kept])
+    kept = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", STARTED)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([STARTED, *kept])
 
 
 if SYSTEM:
