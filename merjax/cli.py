@@ -28,7 +28,9 @@
 """
 
 import inspect
+import io
 import os
+import re
 import signal
 import sys
 import time
@@ -42,8 +44,8 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from merjax import cache, loop, main, parallel, report, sweep
-from merjax.config import check, check_fields, default, recipe
+from merjax import cache, config_file, fields, loop, main, parallel, report, sweep
+from merjax.config import check, check_names, default, recipe
 from merjax.data import LICENSED, built, corpus, describe
 from merjax.data.recognise import recognise
 from merjax.files import write_bytes, write_json, write_text
@@ -61,7 +63,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"  # in a checkout; a wheel brings
 STANDARD = CONFIGS / "afn_synth.py"
 
 
-def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, str, list[str]]:
+def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, Path | None, list[str]]:
     """Reads the command line; other flags are left in absl's FLAGS.
 
     Args:
@@ -69,46 +71,60 @@ def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, str, list[st
         arguments: how many words that are no flags it takes.
 
     Returns:
-        The config with its changes, the name of its file, and those words.
+        The config with its changes, its file (None if there is none), and those words.
 
     Raises:
         InputError: a file, flag or field that does not exist, or another number of words.
     """
-    files = [argument.removeprefix("--config=") for argument in argv if argument.startswith("--config=")]
-    for file in files:
-        if not Path(file).is_file():
-            known = ", ".join(f"configs/{path.name}" for path in sorted(CONFIGS.glob("*.py")))
-            raise InputError(f"--config={file} is no file; experiments that come with merjax are {known}")
-    check_fields(argv)
-    if not files and STANDARD.is_file():
-        files = [str(STANDARD)]
+    file, argv = config_path(argv)
+    config = config_file.config(file) if file else default()
+    fields.check(config, default())
+    check_names(changed_fields(argv))
     try:
         # Defined here, not above: a default config takes its changes from the command line when it is defined.
-        if files:
-            config = config_flags.DEFINE_config_file("config", files[-1], "the experiment; see configs/")
-        else:
-            config = config_flags.DEFINE_config_dict("config", default(), "the experiment")
+        chosen = config_flags.DEFINE_config_dict("config", config, "the experiment", sys_argv=argv)
         flags.DEFINE_string("workdir", "", "the run's folder; by default runs/<config>-<time>")
         flags.DEFINE_bool("resume", True, "go on with the run that the folder holds")
         flags.DEFINE_string("distributed", "", "see above")
         flags.DEFINE_string("out", "inputs.svg", "the picture to write")
         flags.DEFINE_bool("debug", False, "show the traceback of an error")
         words = flags.FLAGS(argv)[1:]
-        chosen = config.value
-        chosen.lock()  # a file that failed to load says so at the first touch
-    except flags.Error as error:
+    except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:  # ml_collections raises all of them
         raise InputError(" ".join(str(error).split())) from error
-    except Exception as error:  # a config file is Python and can fail in any way
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"the config can't be loaded: {reason}") from error
     if len(words) > arguments:
         raise InputError(f"'{words[arguments]}' is no flag; fields of the config are set as --config.<field>=<value>")
-    return chosen, Path(files[-1]).stem if files else "default", words
+    return chosen.value, file, words
+
+
+def config_path(argv: list[str]) -> tuple[Path | None, list[str]]:
+    """The config file that a command line names, the standard one if it names none, and the rest of the line.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    named, rest, words = None, list[str](), iter(argv)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag in ("--config", "-config"):
+            named = value if equals else next(words, "")
+        else:
+            rest.append(word)
+    if named is None:
+        return STANDARD if STANDARD.is_file() else None, rest
+    if not os.path.isfile(named):
+        there = ", ".join(f"configs/{path.name}" for path in sorted(CONFIGS.glob("*.py")))
+        raise InputError(f"--config={named} is no file; experiments that come with merjax are {there}")
+    return Path(named), rest
+
+
+def changed_fields(argv: list[str]) -> list[str]:
+    """The dotted names of the fields that a command line sets."""
+    return [found[1] for word in argv if (found := re.match(r"--?(?:no)?config\.([^=]*)", word))]
 
 
 def train(argv: list[str]) -> None:
     """Trains and scores an experiment, prints its scores."""
-    config, name, _ = parse(argv)
+    config, file, _ = parse(argv)
     if flags.FLAGS.distributed:
         if not flags.FLAGS.workdir:
             raise InputError("--distributed needs --workdir=FOLDER, which all processes can write in")
@@ -116,7 +132,7 @@ def train(argv: list[str]) -> None:
     named, runs = Path(flags.FLAGS.workdir) if flags.FLAGS.workdir else None, Path("runs")
     first = not runs.exists()
     # Two runs that begin in one second get two folders.
-    workdir = named or new_folder(runs / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
+    workdir = named or new_folder(runs / f"{file.stem if file else 'default'}-{time.strftime('%Y%m%d-%H%M%S')}")
     try:
         scores = main.run(config, workdir, resume=flags.FLAGS.resume)
     except (KeyboardInterrupt, loop.Interruption) as error:
@@ -139,16 +155,15 @@ def leave(error: BaseException, how: str) -> NoReturn:
 def run_grid(argv: list[str]) -> None:
     """Runs what is missing of a grid; exit status 2 if a point failed."""
     flags.DEFINE_string("only", "", "the points whose name contains it")
-    config, name, _ = parse(argv)
-    given = [word[2:].partition("=") for word in argv if word.startswith("--config")]
-    file = next((Path(value) for flag, _, value in reversed(given) if flag == "config"), STANDARD)
+    config, file, _ = parse(argv)
+    if file is None:
+        raise InputError("sweep needs --config=FILE, a config file with a get_grid()")
     if not flags.FLAGS["out"].present:
         raise InputError("sweep needs --out=FOLDER, the folder to write in")
-    fixed = [flag.removeprefix("config.") for flag, _, _ in given if flag != "config"]
-    points = sweep.points(config, sweep.load(file), fixed=fixed, only=flags.FLAGS.only)
+    points = sweep.points(config, config_file.grid(file), fixed=changed_fields(argv), only=flags.FLAGS.only)
     folder = Path(flags.FLAGS.out)
     try:
-        told = sweep.sweep(points, folder, f"Sweep of {name}", debug=flags.FLAGS.debug)
+        told = sweep.sweep(points, folder, f"Sweep of {file.stem}", debug=flags.FLAGS.debug)
     except (KeyboardInterrupt, loop.Interruption) as error:
         leave(error, "the same command goes on")
     print(f"table in {folder / 'table.md'} and {folder / 'table.csv'}")
@@ -352,12 +367,13 @@ def choose(verb: str) -> Callable[[list[str]], None]:
 
 def answer(story: Callable[[list[str]], None]) -> None:
     """Does what the command line asks for; what the user got wrong is one sentence and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # its encoding may lack letters of the data's names, as on Windows
+            stream.reconfigure(errors="backslashreplace")
     if {"--help", "-h"} & set(sys.argv):
         print(__doc__, default(), sep="\n")
         return
-    # Every core is a device of its own, so that folds run side by side.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jax.config.update("jax_num_cpu_devices", cores)
+    jax.config.update("jax_num_cpu_devices", cores())  # every core is a device, so that folds run side by side
     place = cache.folder()
     if place and not jax.config.values["jax_compilation_cache_dir"]:  # a program is compiled once for all runs
         jax.config.update("jax_compilation_cache_dir", str(place / "jax"))
@@ -368,3 +384,8 @@ def answer(story: Callable[[list[str]], None]) -> None:
             raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def cores() -> int:
+    """The cores that this process may use; where a system can't say, those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,11 +7,11 @@ command line. `main` is the only reader.
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ml_collections import ConfigDict
 
-from merjax import parallel
+from merjax import fields, parallel
 from merjax.data import DATASETS
 from merjax.loso import PROTOCOLS
 from merjax.losses import LOSSES
@@ -165,22 +165,16 @@ def recipe(config: ConfigDict) -> Recipe:
     )
 
 
-def check_fields(argv: list[str]) -> None:
-    """Refuses command-line changes of fields that no config has.
+def check_names(names: Iterable[str]) -> None:
+    """Refuses dotted names of fields that no config has, as a command line or a grid gives them.
 
     Raises:
-        InputError: an unknown field; the message lists those of its section.
+        InputError: an unknown field; the sentence names the nearest that exists.
     """
-    for argument in argv:
-        if not argument.startswith("--config."):
-            continue
-        path = argument.removeprefix("--config.").partition("=")[0]
-        section, known = default(), "the config"
-        for name in path.split("."):
-            if not isinstance(section, ConfigDict) or name not in section:
-                fields = ", ".join(section) if isinstance(section, ConfigDict) else "no fields of its own"
-                raise InputError(f"--config.{path} is no field; {known} has {fields}")
-            section, known = section[name], f"--config.{path.partition(name)[0]}{name}"
+    standard = default()
+    for name in names:
+        if sentence := fields.unknown(name, standard):
+            raise InputError(sentence)
 
 
 def check(config: ConfigDict) -> None:
@@ -189,6 +183,7 @@ def check(config: ConfigDict) -> None:
     Raises:
         InputError: one sentence that names the field and says what would be right.
     """
+    fields.check(config, default())
     source = pick(DATASETS, "data.name", config.data.name)
     made_by = pick(INPUTS, "input.name", config.input.name)
     net = pick(MODELS, "model.name", config.model.name)(classes=2, **config.model[config.model.name])

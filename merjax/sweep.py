@@ -5,7 +5,6 @@ to values. Points share prepared inputs through `cache`. A sweep can be cut off 
 """
 
 import hashlib
-import importlib.util
 import json
 import re
 import time
@@ -17,7 +16,7 @@ import jax
 from ml_collections import ConfigDict
 
 from merjax import fingerprint, loop, main, report
-from merjax.config import check, check_fields, recipe, relevant
+from merjax.config import check, check_names, recipe, relevant
 from merjax.files import write_csv, write_text
 from merjax.folder import Folder
 from merjax.prepare import prepare
@@ -49,25 +48,6 @@ class Told(NamedTuple):
     why: str = ""
 
 
-def load(file: Path) -> list[dict[str, Any]]:
-    """The grid of a config file.
-
-    Raises:
-        InputError: the file has no `get_grid`, or it is no list of dictionaries with something in it.
-    """
-    spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise InputError(f"--config={file} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_grid"):
-        raise InputError(f"--config={file} has no get_grid(); give it one, or train it with `merjax train`")
-    grid = list(module.get_grid())
-    if not grid or not all(isinstance(point, dict) for point in grid):
-        raise InputError(f"get_grid() of {file} must give dictionaries of changes, at least one")
-    return grid
-
-
 def points(
     config: ConfigDict, grid: Sequence[dict[str, Any]], *, fixed: Sequence[str] = (), only: str = ""
 ) -> list[Point]:
@@ -88,9 +68,9 @@ def points(
         for field in fixed:
             if field in changed:
                 raise InputError(f"--config.{field} is set by the grid; leave it out, and pick points by --only=TEXT")
-        check_fields([f"--config.{field}" for field in changed])
         one = config.copy_and_resolve_references()
         try:
+            check_names(changed)
             one.update_from_flattened_dict(changed)
             check(one.lock())
         except (InputError, TypeError, ValueError, KeyError) as error:

@@ -7,7 +7,7 @@ import jax
 import pytest
 from conftest import REPOSITORY
 
-from merjax import config, sweep
+from merjax import config, config_file, sweep
 from merjax.data import DATASETS
 from merjax.models import MODELS
 from merjax.ops import INPUTS
@@ -53,7 +53,7 @@ def test_a_config_states_its_source_command_cost_and_score(path):
 
 @pytest.mark.parametrize("path", [p for p in FILES if "def get_grid" in p.read_text()], ids=lambda path: path.stem)
 def test_every_point_of_a_grid_can_be_run_and_differs_from_every_other(path):
-    points = sweep.points(load(path).get_config().lock(), sweep.load(path))
+    points = sweep.points(load(path).get_config().lock(), config_file.grid(path))
     kept = [config.relevant(point.config) for point in points]
     assert all(one not in kept[:i] for i, one in enumerate(kept))
     assert all(name in path.read_text() for name in ("get_config", "get_grid"))

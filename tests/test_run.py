@@ -212,11 +212,11 @@ def test_what_cannot_work_is_refused_before_any_work(tmp_path, changes, sentence
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--config.model.nmae=afn"], "--config.model.nmae is no field; --config.model has "),
-        (["--config.seeds.many=3"], "--config.seeds.many is no field; --config.seeds has no fields of its own"),
+        (["--config.model.nmae=afn"], "model.nmae is no field; the nearest is model.name"),
+        (["--config.seeds.many=3"], "seeds.many is no field; seeds has no fields of its own"),
         (["--config.train.epochs=many"], "epochs"),
         (["--config=configs/none.py"], "--config=configs/none.py is no file; experiments that come with merjax are"),
-        (["--config=broken.py"], "the config can't be loaded: ImportError: cannot import name 'nothing'"),
+        (["--config=broken.py"], "--config=broken.py can't be loaded: ImportError: cannot import name 'nothing'"),
         (["--confg=x"], "confg"),
         (["configs/afn_synth.py"], "'configs/afn_synth.py' is no flag"),
         (

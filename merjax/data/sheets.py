@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import openpyxl
-import python_calamine
 from openpyxl.utils.cell import range_boundaries
 
-from merjax.data import frames
+from merjax.data import frames, xls
 from merjax.data.record import Account, Accounted
 from merjax.types import InputError
 
@@ -284,13 +283,9 @@ def _xlsx(
 
 
 def _xls(path: Path, content: bytes, sheet_name: str | None, position: int) -> list[list[object]]:
-    try:
-        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheet = book.get_sheet_by_name(_sheet(path, book.sheet_names, sheet_name, position))
-        rows = sheet.to_python(skip_empty_area=False)
-    except python_calamine.CalamineError as error:
-        raise InputError(f"{path} is damaged or has a password, save it again as .xlsx: {error}.") from error
-    return [[None if cell == "" else cell for cell in row] for row in rows]
+    sheets = xls.read(path, content)
+    chosen = _sheet(path, [sheet.name for sheet in sheets], sheet_name, position)
+    return next(sheet.rows for sheet in sheets if sheet.name == chosen)
 
 
 def _sheet(path: Path, names: Sequence[str], asked: str | None, position: int) -> str:

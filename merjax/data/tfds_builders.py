@@ -8,7 +8,7 @@
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import MessageToDict
 
 from merjax.data import corpus, frames
 from merjax.data.built import KEPT, SPLIT, packed
@@ -72,21 +73,10 @@ class MicroExpressions(tfds.core.GeneratorBasedBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = "manual_dir is the folder of your licensed copy: see docs/bring-your-data.md."
 
     def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.__doc__,
-            features=features.FeaturesDict(
-                {
-                    "frames": features.Sequence(features.Image(shape=(None, None, 3))),
-                    "frame_number": features.Sequence(np.int32),
-                    **dict.fromkeys(("onset", "apex", "offset", "objective_class"), np.int32),
-                    "fps": np.float32,
-                    "label": features.ClassLabel(names=self.builder_config.classes),
-                    **{name: features.Text() for name in ("dataset", "release", "subject", "clip", "sample_id")},
-                    **{name: features.Text() for name in ("emotion", "au", "apex_source", "issues")},
-                }
-            ),
+            features=features(self.builder_config.classes),
             supervised_keys=None,
             disable_shuffling=True,  # the place of an example is that of its clip
             metadata=tfds.core.MetadataDict(),
@@ -104,6 +94,27 @@ class MicroExpressions(tfds.core.GeneratorBasedBuilder):
         beam = pipelines()
         places = beam.Create(range(len(chosen.records)), reshuffle=True)
         return places | beam.Map(partial(keyed, chosen))
+
+
+def features(classes: Sequence[str]) -> tfds.features.FeaturesDict:
+    """What every example holds."""
+    of = tfds.features
+    return of.FeaturesDict(
+        {
+            "frames": of.Sequence(of.Image(shape=(None, None, 3))),
+            "frame_number": of.Sequence(np.int32),
+            **dict.fromkeys(("onset", "apex", "offset", "objective_class"), np.int32),
+            "fps": np.float32,
+            "label": of.ClassLabel(names=classes),
+            **{name: of.Text() for name in ("dataset", "release", "subject", "clip", "sample_id")},
+            **{name: of.Text() for name in ("emotion", "au", "apex_source", "issues")},
+        }
+    )
+
+
+def written(classes: Sequence[str]) -> dict[str, Any]:
+    """What TensorFlow Datasets writes into features.json for these features."""
+    return MessageToDict(features(classes).to_proto())
 
 
 def examples(chosen: Chosen) -> Iterator[tuple[int, dict[str, Any]]]:

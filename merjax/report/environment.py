@@ -37,8 +37,8 @@ def commit() -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, check=True)
         changed = subprocess.run(["git", "-C", root, "diff", "--quiet", "HEAD"], check=False)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return head.stdout.strip() + ("+changes" if changed.returncode else "")
+    return head.stdout.decode("ascii").strip() + ("+changes" if changed.returncode else "")

@@ -116,7 +116,7 @@ def together(runs: Sequence[Run], name: str) -> Run:
 
 def _json(path: Path) -> dict:
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} can't be read as JSON: {error}") from error
     if not isinstance(found, dict):
@@ -132,7 +132,7 @@ def _predictions(
     prediction: dict[int, dict[str, str]] = {}
     probability: dict[int, dict[str, tuple[float, ...]]] = {}
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
             missing = [name for name in (*COLUMNS, *classes) if name not in (table.fieldnames or ())]
             rows = [] if missing else list(table)

@@ -24,8 +24,11 @@ def xlsx(path, rows, sheet="Sheet1", **others):
     return path
 
 
-def xls(path, rows, sheet="Sheet1"):
-    """A workbook as Excel 97 saves it: records of numbers and labels in the one stream of a compound file."""
+def xls(path, rows, sheet="Sheet1", merged=()):
+    """A workbook as Excel 97 saves it: records of numbers and labels in the one stream of a compound file.
+
+    `merged` holds (first row, last row, first column, last column) of ranges of cells.
+    """
 
     def record(kind, content):
         return struct.pack("<HH", kind, len(content)) + content
@@ -38,10 +41,14 @@ def xls(path, rows, sheet="Sheet1"):
     for row, line in enumerate(rows):
         for column, cell in enumerate(line):
             at = struct.pack("<HHH", row, column, 0)
-            if isinstance(cell, str):
+            if isinstance(cell, bool):
+                cells += record(0x205, at + struct.pack("<BB", cell, 0))
+            elif isinstance(cell, str):
                 cells += record(0x204, at + struct.pack("<HB", len(cell), 0) + cell.encode())
             elif cell is not None:
                 cells += record(0x203, at + struct.pack("<d", cell))
+    if merged:
+        cells += record(0xE5, struct.pack("<H", len(merged)) + b"".join(struct.pack("<4H", *one) for one in merged))
     where = len(begin(5)) + 12 + len(name) + len(end)
     book = (
         begin(5) + record(0x85, struct.pack("<IBBBB", where, 0, 0, len(name), 0) + name) + end + begin(16) + cells + end

@@ -1,4 +1,6 @@
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -206,3 +208,135 @@ def test_a_missing_library_is_named(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "array_record", None)
     with pytest.raises(InputError, match=r"array_record is missing: pip install 'merjax\[tfds\]'"):
         read(str(folder))
+
+
+def changed(folder, place, name, change):
+    """A copy of a built data set in which one JSON file is changed."""
+    copy = shutil.copytree(folder, place / "copy")
+    content = json.loads((copy / name).read_text(encoding="utf-8"))
+    change(content)
+    (copy / name).write_text(json.dumps(content), encoding="utf-8")
+    return copy
+
+
+def feature(content, *path):
+    """A feature of features.json."""
+    found = content["featuresDict"]["features"][path[0]]
+    return found["sequence"]["feature"] if path[1:] else found
+
+
+@pytest.mark.parametrize("path", [(), ("label",), ("frames",), ("frames", "inside")], ids=" in ".join)
+@pytest.mark.parametrize("old_form", [False, True])
+def test_a_folder_that_names_a_class_of_its_own_is_refused_and_its_module_is_not_imported(
+    folder, tmp_path, monkeypatch, path, old_form
+):
+    (tmp_path / "stranger.py").write_text("import os; os.environ['MERJAX_STRANGER'] = 'ran'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MERJAX_STRANGER", "")
+
+    def change(content):
+        found = feature(content, *path) if path else content
+        if old_form:
+            found.clear()
+            found.update(type="stranger.Feature", content={})
+        else:
+            found["pythonClassName"] = "stranger.Feature"
+
+    copy = changed(folder, tmp_path, "features.json", change)
+    with pytest.raises(
+        InputError, match=r"features\.json is not as merjax build writes it: .*; build it again"
+    ) as told:
+        read(str(copy))
+    assert old_form or "pythonClassName is 'stranger.Feature' and should be 'tensorflow_datasets." in str(told.value)
+    assert os.environ["MERJAX_STRANGER"] == ""
+    assert "stranger" not in sys.modules
+
+
+def test_other_features_than_those_of_merjax_are_refused_by_name(folder, tmp_path):
+    def grown(content):
+        content["featuresDict"]["features"]["video"] = feature(content, "frames")
+
+    with pytest.raises(InputError, match=r"featuresDict\.features has 'video', which should not be there"):
+        read(str(changed(folder, tmp_path / "a", "features.json", grown)))
+    with pytest.raises(InputError, match=r"featuresDict\.features lacks fps"):
+        read(str(changed(folder, tmp_path / "b", "features.json", lambda c: c["featuresDict"]["features"].pop("fps"))))
+    wider = lambda c: feature(c, "fps")["tensor"].update(dtype="float64")  # noqa: E731
+    with pytest.raises(InputError, match=r"features\.fps\.tensor\.dtype is 'float64' and should be 'float32'"):
+        read(str(changed(folder, tmp_path / "c", "features.json", wider)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fileFormat": "riegeli", "moduleName": "stranger"},
+        {"splits": [{"name": "train", "filepathTemplate": "../../{DATASET}", "shardLengths": ["9"]}]},
+        {"name": "../../elsewhere", "version": "9.9.9"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_dataset_info_leads_nowhere_else(both, folder, tmp_path, change):
+    copy = changed(folder, tmp_path, "dataset_info.json", lambda content: content.update(change))
+    again = read(str(copy), size=24, crop="haar", apex="framediff")
+    np.testing.assert_array_equal(again.load(again.clips[0]).frames, both[1].load(both[1].clips[0]).frames)
+    assert "stranger" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda kept: kept.pop("classes"), "merjax should have the fields name, classes, records, labels, told"),
+        (lambda kept: kept.update(classes="ab"), "merjax.classes is 'ab'; it should be a list"),
+        (lambda kept: kept.pop("repair"), "merjax.repair is None; it should be a text"),
+        (lambda kept: kept["labels"].pop(), "25 records and 24 labels; each needs one"),
+        (lambda kept: kept["labels"].__setitem__(0, 7), "merjax.labels should be places in merjax.classes, 0 to 6"),
+        (lambda kept: kept["labels"].__setitem__(0, True), r"merjax.labels[0] is True; it should be a whole number"),
+        (lambda kept: kept["records"][3].update(fps=float("nan")), "records[3].fps is nan; it should be a number"),
+        (lambda kept: kept["records"][3].update(fps="200"), "records[3].fps is '200'; it should be a number"),
+        (lambda kept: kept["records"][3].update(frames=[]), "records[3] has 0 frames and "),
+        (lambda kept: kept["records"][3].update(apex_idx=99), "records[3] has "),
+        (lambda kept: kept["records"][3].update(dataset="mine"), "records[3].dataset is 'mine'; it can be casme2"),
+        (lambda kept: kept["records"][3].update(au=[[12, "", ""]]), "records[3].au[0] should have the fields number"),
+        (lambda kept: kept["records"].append(kept["records"][0]) or kept["labels"].append(0), "one sample_id twice"),
+        (lambda kept: kept["records"].pop() and kept["labels"].pop(), "examples and its metadata.json "),
+    ],
+)
+def test_metadata_that_merjax_did_not_write_is_one_sentence(folder, tmp_path, change, sentence):
+    copy = changed(folder, tmp_path, "metadata.json", lambda content: change(content["merjax"]))
+    with pytest.raises(InputError) as error:
+        read(str(copy))
+    assert sentence in str(error.value)
+    assert "build it again" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["features.json", "metadata.json"])
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"merjax": 3}', "[" * 100_000, '{"a": 1', "\ud800"])
+def test_a_json_file_that_is_cut_or_foreign_is_one_sentence(folder, tmp_path, name, content):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / name).write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError, match="build"):
+        read(str(copy))
+
+
+def test_records_that_are_damaged_missing_or_renamed_are_one_sentence(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (shard,) = copy.glob("*array_record*")
+    content = shard.read_bytes()
+    generator = np.random.default_rng(0)
+    for cut in (0, 100, len(content) // 2, len(content) - 100):
+        shard.write_bytes(content[:cut])
+        only_input_errors(copy)
+    for place in generator.integers(0, len(content), 20):
+        shard.write_bytes(content[:place] + bytes([content[place] ^ 255]) + content[place + 1 :])
+        only_input_errors(copy)
+    shard.rename(copy / shard.name.replace("-of-00001", "-of-00002"))
+    with pytest.raises(InputError, match=r"should hold all files micro_expressions-train\.array_record-00000-of-N"):
+        read(str(copy))
+
+
+def only_input_errors(folder):
+    """Every clip of a damaged folder is read, or is refused in one sentence."""
+    with contextlib.suppress(InputError):
+        dataset = read(str(folder), size=8, crop="none")
+        for clip in dataset.clips:
+            with contextlib.suppress(InputError):
+                dataset.load(clip)
