@@ -43,7 +43,7 @@ class Folder:
         self.path, self.writes = Path(path).absolute(), writes
         self.run: dict[str, Any] = {}  # what the run in it is made of, see `fingerprint`; part of every save
         self.files = self._listed() if writes else set()
-        self._ended, self._new = threading.Event(), False
+        self._ended, self._new, self._mine = threading.Event(), False, dict[str, Any]()
 
     def __enter__(self) -> "Folder":
         if self.writes:
@@ -54,7 +54,8 @@ class Folder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.writes:
             self._ended.set()
-            (self.path / LOCK).unlink(missing_ok=True)
+            if _read(self.path / LOCK) == self._mine:
+                (self.path / LOCK).unlink(missing_ok=True)
             if self._new and not self.files:
                 remove_empty(self.path)
 
@@ -145,9 +146,9 @@ class Folder:
                     "folder"
                 )
             return set(content["files"])
-        ours = {LOCK} if _read(self.path / LOCK) else set[str]()  # a process that was killed before its first file
+        # A lock alone is that of a process before its first file; `_lock` looks whose it is.
         foreign = [
-            name for name in there if name not in ours and not name.startswith(".") and not _is_rest(name, {LIST, LOCK})
+            name for name in there if name != LOCK and not name.startswith(".") and not _is_rest(name, {LIST, LOCK})
         ]
         if foreign:
             raise InputError(
@@ -165,7 +166,7 @@ class Folder:
         self._new = not self.path.exists()
         _make(self.path)
         me, path = psutil.Process(), self.path / LOCK
-        mine = MARK | {
+        self._mine = mine = MARK | {
             "host": socket.gethostname(),
             "process": me.pid,
             "created": me.create_time(),

@@ -116,7 +116,7 @@ def resident() -> int:
 def host_free() -> int:
     """Bytes of memory that this process can have in all: what it has, and what the machine and its group can give."""
     found = [psutil.virtual_memory().total, psutil.virtual_memory().available + resident()]
-    limit = LIMIT.read_text().strip() if LIMIT.is_file() else ""
+    limit = LIMIT.read_text(encoding="utf-8").strip() if LIMIT.is_file() else ""
     return min([*found, int(limit)] if limit.isdigit() else found)
 
 
