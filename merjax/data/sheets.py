@@ -229,7 +229,7 @@ def table(path: Path, *, sheet_name: str | None = None, position: int = 0) -> li
     if content.startswith(_ZIP):
         rows, merged = _xlsx(path, content, sheet_name, position)
     elif content.startswith(_OLE):
-        rows = _xls(path, content, sheet_name, position)
+        rows, merged = _xls(path, content, sheet_name, position)
     elif path.suffix.lower() == ".csv":
         rows = _csv(path, content)
     else:
@@ -282,10 +282,13 @@ def _xlsx(
         raise InputError(f"{path} is a damaged workbook, save it again or copy it anew: {error}.") from error
 
 
-def _xls(path: Path, content: bytes, sheet_name: str | None, position: int) -> list[list[object]]:
-    sheets = xls.read(path, content)
-    chosen = _sheet(path, [sheet.name for sheet in sheets], sheet_name, position)
-    return next(sheet.rows for sheet in sheets if sheet.name == chosen)
+def _xls(
+    path: Path, content: bytes, sheet_name: str | None, position: int
+) -> tuple[list[list[object]], list[tuple[int, int, int]]]:
+    """As `_xlsx`."""
+    sheets = {sheet.name: sheet for sheet in reversed(xls.read(path, content))}  # of two with one name the first
+    sheet = sheets[_sheet(path, [*reversed(sheets)], sheet_name, position)]
+    return sheet.rows, [(left + 1, top + 1, bottom + 1) for (top, left), (bottom, _) in sheet.merged if bottom > top]
 
 
 def _sheet(path: Path, names: Sequence[str], asked: str | None, position: int) -> str:

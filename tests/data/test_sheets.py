@@ -205,7 +205,8 @@ def test_where_a_clip_holds_one_sample_a_row_without_clip_is_no_sample(tmp_path)
     assert rows.account.strange == ("row 4 '7 8 9'", "row 8 '5 6 7'")
 
 
-def test_merged_cells_have_their_value_in_every_row_that_holds_something(tmp_path):
+@pytest.mark.parametrize("suffix", [".xlsx", ".xls"])
+def test_merged_cells_have_their_value_in_every_row_that_holds_something(tmp_path, suffix):
     lines = [
         (*HEADER, "Emotion"),
         ("01", "EP1", 1, 2, 3, "fear"),
@@ -213,11 +214,15 @@ def test_merged_cells_have_their_value_in_every_row_that_holds_something(tmp_pat
         (),
         (None, "EP3", 7, 8, 9),
     ]
-    path = xlsx(tmp_path / "a.xlsx", [*lines, ("02", "EP1", 1, 2, 3, "joy")])
-    book = openpyxl.load_workbook(path)
-    book["Sheet1"].merge_cells("A2:A5")
-    book["Sheet1"].merge_cells("F2:F3")
-    book.save(path)
+    lines.append(("02", "EP1", 1, 2, 3, "joy"))
+    if suffix == ".xls":
+        path = xls(tmp_path / "a.xls", lines, merged=[(1, 4, 0, 0), (1, 2, 5, 5)])
+    else:
+        path = xlsx(tmp_path / "a.xlsx", lines)
+        book = openpyxl.load_workbook(path)
+        book["Sheet1"].merge_cells("A2:A5")
+        book["Sheet1"].merge_cells("F2:F3")
+        book.save(path)
     rows = sheets.samples(path)
     assert [sheets.key(row) for row in rows] == [(1, "EP1"), (1, "EP2"), (1, "EP3"), (2, "EP1")]
     assert [row.cells["emotion"] for row in rows] == ["fear", "fear", None, "joy"]
