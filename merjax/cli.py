@@ -61,6 +61,7 @@ from merjax.types import Annotation, Dataset, InputError
 
 CONFIGS = Path(__file__).parents[1] / "configs"  # in a checkout; a wheel brings none
 STANDARD = CONFIGS / "afn_synth.py"
+QUOTES = "'\""
 
 
 def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, Path | None, list[str]]:
@@ -89,7 +90,9 @@ def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, Path | None,
         flags.DEFINE_string("out", "inputs.svg", "the picture to write")
         flags.DEFINE_bool("debug", False, "show the traceback of an error")
         words = flags.FLAGS(argv)[1:]
-    except (flags.Error, TypeError, ValueError, KeyError, AttributeError) as error:  # ml_collections raises all of them
+    except AttributeError as error:  # the name of a group in `own`: check_names knows all others
+        raise InputError(f"the config has no field {str(error).strip(QUOTES)}") from error
+    except (flags.Error, TypeError, ValueError) as error:  # ml_collections raises all of them
         raise InputError(" ".join(str(error).split())) from error
     if len(words) > arguments:
         raise InputError(f"'{words[arguments]}' is no flag; fields of the config are set as --config.<field>=<value>")

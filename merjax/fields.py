@@ -34,24 +34,23 @@ def check(config: object, standard: ConfigDict) -> None:
 
 def unknown(path: str, standard: ConfigDict) -> str:
     """Why a dotted name is no field, in a sentence with the nearest that is one; "" if it is one."""
-    section, place = standard, ""
+    section, place = standard, ""  # how far the name leads, and the dotted name of that section
     for name in path.split("."):
         if place.endswith(f".{OWN}"):
             return ""
-        fields = _names(section, f"{place}." if place else "") if isinstance(section, ConfigDict) else []
-        if not fields:
+        if not isinstance(section, ConfigDict) or not section:
             return f"{path} is no field; {place} has no fields of its own"
-        place = f"{place}.{name}".lstrip(".")
         if name not in section:
+            fields = _names(section, f"{place}." if place else "")
             return f"{path} is no field; the nearest is {max(fields, key=lambda field: _likeness(path, field))}"
-        section = section[name]
+        section, place = section[name], f"{place}.{name}".lstrip(".")
     return ""
 
 
 def _compare(config: ConfigDict, wanted: ConfigDict, standard: ConfigDict, prefix: str) -> None:
     for name in config:
-        if sentence := unknown(prefix + name, standard):
-            raise InputError(sentence)
+        if name not in wanted:
+            raise InputError(unknown(prefix + name, standard))
     for name in wanted:
         path, default = prefix + name, wanted[name]
         if name not in config:

@@ -140,3 +140,12 @@ MODELS["mine"] = MODELS["linear"]
     done = merjax("train", f"--config={file}", "--config.model.mine.grid=7", "--workdir=run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))["model"]["mine"] == {"grid": 7}
+
+
+def test_groups_of_emotions_are_set_whole_on_the_command_line(tmp_path):
+    groups = "--config.data.casme2.own={'pleasant': ('happiness',), 'other': ('disgust',)}"
+    (tmp_path / "data").mkdir()
+    done = merjax("build", "data", "--out=out", groups, "--config.data.name=casme2", cwd=tmp_path)
+    assert done.stderr.endswith("data is empty; it should hold the files of a data set\n")
+    done = merjax("build", "data", "--out=out", "--config.data.casme2.own.pleasant=3", cwd=tmp_path)
+    assert done.stderr == "error: the config has no field pleasant\n"

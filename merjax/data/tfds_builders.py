@@ -192,6 +192,8 @@ def build(root: str, out: str, config: Config, *, runner: str = "", options: Any
     place = frames.absolute(root)
     if Path(out).expanduser().resolve().is_relative_to(place.resolve()):
         raise InputError(f"--out={out} lies in the data set's folder {place}, where nothing is written; name another")
+    if not any(place.iterdir()):  # where TensorFlow Datasets asks for a download
+        raise InputError(f"{place} is empty; it should hold the files of a data set")
     if config.beam and options is None:
         options = pipelines().options.pipeline_options.PipelineOptions([])
     try:
