@@ -141,8 +141,10 @@ def train(argv: list[str]) -> None:
     except (KeyboardInterrupt, loop.Interruption) as error:
         leave(error, f"the same command with --workdir={workdir} goes on")
     finally:
-        for made in () if named else (workdir, runs) if first else (workdir,):
-            remove_empty(made)  # where the run was refused
+        if named is None:  # where the run was refused, nothing is left of it
+            remove_empty(workdir)
+            if first:
+                remove_empty(runs)
     if scores:
         print(report.summary(scores, workdir))
 

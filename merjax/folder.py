@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any
 
@@ -84,7 +84,7 @@ class Folder:
         Raises:
             InputError: one of them has.
         """
-        for name in names:
+        for name in names if self.writes else ():
             if name not in self.files and os.path.lexists(self.path / name):
                 raise InputError(
                     f"{self.path / name} is not on merjax's list of its own files; move it out of the folder first"
@@ -140,7 +140,11 @@ class Folder:
             raise InputError(f"{self.path} can't be made a folder: {error.strerror}; name another") from error
         if LIST in there:
             content = _read(path)
-            if content is None or not isinstance(content.get("files"), list):
+            if (
+                content is None
+                or not isinstance(content.get("files"), list)
+                or not all(map(_is_below, content["files"]))
+            ):
                 raise InputError(
                     f"{path} is not as merjax wrote it, so that its own files can't be told from others; name another "
                     "folder"
@@ -245,6 +249,13 @@ def remove_empty(path: Path) -> None:
         path.rmdir()
     except OSError:  # it holds something, or is gone
         return
+
+
+def _is_below(name: Any) -> bool:
+    """Whether a name on a list leads to a place in the folder, as all that merjax writes do."""
+    return (
+        isinstance(name, str) and name != "" and not PurePath(name).is_absolute() and ".." not in PurePath(name).parts
+    )
 
 
 def _is_rest(name: str, files: set[str]) -> bool:

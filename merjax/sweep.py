@@ -113,25 +113,24 @@ class Finished:
         self.data: dict[str, tuple[Dataset, tuple[str, ...]]] = {}
 
     def __call__(self, point: Point) -> dict | None:
-        """The scores of a point that is finished; else None, and running it says what is wrong.
-
-        Raises:
-            InputError: the data can't be read.
-        """
+        """The scores of a point that is finished; else None, and running it says what is wrong."""
         place, config = self.folder / point.name, relevant(point.config)
         before = fingerprint.read(place)
         whole = before and all((place / name).is_file() for name in ("scores.json", "report.html"))
         if not before or not whole or fingerprint.changes(before["config"], config):
             return None
         alike = json.dumps([config.get(name) for name in ("data", "frames", "flow", "input")], default=str)
-        if alike not in self.data:
-            dataset = main.read(point.config)
-            self.data[alike] = dataset, prepare(dataset, recipe(point.config))[1]
-        dataset, digests = self.data[alike]
-        now = main.made_of(point.config, dataset, main.divide(point.config, dataset), digests)
-        return (
-            json.loads((place / "scores.json").read_text(encoding="utf-8")) if fingerprint.same(before, now) else None
-        )
+        try:
+            if alike not in self.data:
+                dataset = main.read(point.config)
+                self.data[alike] = dataset, prepare(dataset, recipe(point.config))[1]
+            dataset, digests = self.data[alike]
+            now = main.made_of(point.config, dataset, main.divide(point.config, dataset), digests)
+        except InputError:
+            return None
+        if not fingerprint.same(before, now):
+            return None
+        return json.loads((place / "scores.json").read_text(encoding="utf-8"))
 
 
 def sweep(points: Sequence[Point], folder: Path, title: str, *, debug: bool = False) -> dict[str, Told]:

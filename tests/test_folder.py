@@ -74,9 +74,10 @@ def test_a_foreign_folder_is_refused_and_stays_as_it_is(tmp_path):
     before = content(tmp_path)
     with pytest.raises(InputError, match=r"holds files that merjax did not write, such as checkpoints; name a folder"):
         Folder(tmp_path)
-    (tmp_path / LIST).write_text("{}")
-    with pytest.raises(InputError, match=r"manifest\.json is not as merjax wrote it"):
-        Folder(tmp_path)
+    for files in ({}, {"files": 3}, {"files": ["../mine"]}, {"files": ["/mine"]}, {"files": [""]}, {"files": [None]}):
+        (tmp_path / LIST).write_text(json.dumps(MARK | files))
+        with pytest.raises(InputError, match=r"manifest\.json is not as merjax wrote it"):
+            Folder(tmp_path)
     (tmp_path / LIST).unlink()
     assert content(tmp_path) == before
     with pytest.raises(InputError, match=r"config\.json can't be made a folder"):
@@ -196,6 +197,9 @@ def test_two_folders_of_one_name_get_numbers(tmp_path):
 
 
 def test_other_processes_of_a_run_write_neither_list_nor_lock(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.txt").write_text("of the first process")
+    Folder(tmp_path / "results", writes=False).check(["a.txt"])
     with Folder(tmp_path / "run", writes=False) as folder:
         assert folder.own("a/b.txt") == Path(tmp_path / "run" / "a" / "b.txt")
         folder.remove(["a/"])
