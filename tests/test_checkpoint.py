@@ -104,14 +104,14 @@ def flipped(path, rng):
 
 
 def test_one_flipped_bit_is_noticed_and_the_save_before_is_taken(tmp_path, rng):
-    """300 flips in the newest of two saves: a save comes back with its own bits, and what is lost is said."""
+    """Flips in the newest of two saves: a save comes back with its own bits, and what is lost is said."""
     keeper = keeper_in(tmp_path)
     right = {"1": tree(1 / 7), "2": tree(1 / 3)}
     for name, one in right.items():
         keeper.save(name, one)
     keeper.wait()
     files = [path for path in (tmp_path / "saves" / "2").rglob("*") if path.is_file() and path.stat().st_size]
-    for _ in range(300):
+    for _ in range(100):
         path, sentences = files[rng.integers(len(files))], []
         whole = path.read_bytes()
         flipped(path, rng)

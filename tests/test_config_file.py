@@ -37,9 +37,8 @@ def written(folder, text):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="its file names have no colon")
-@pytest.mark.parametrize("folder", ["C:", "a:b"])
-def test_a_config_in_a_folder_with_a_colon_is_run(tmp_path, folder):
-    file = written(tmp_path / folder, SMALL)
+def test_a_config_in_a_folder_with_a_colon_is_run(tmp_path):
+    file = written(tmp_path / "C:", SMALL)
     for path in (file, file.relative_to(tmp_path)):
         out = tmp_path / f"run_{path.is_absolute()}"
         flags = [f"--config={path}", "--config.train.epochs=2", f"--workdir={out}"]
