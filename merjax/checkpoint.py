@@ -141,7 +141,7 @@ class Keeper:
         self.folder.remove(f"{self.name}/{old}/" for old in self.names()[kept:])
 
     def failed(self, name: str, error: Exception) -> InputError:
-        """What to say of a save that could not be written."""
+        """The error for a save that could not be written."""
         before = next((other for other in self.names() if other != name), None)
         kept = f"the one of {described(before)} is whole" if before else "there is none before it"
         full = "the disk is full" if "No space left" in str(error) else " ".join(str(error).split())[:200]

@@ -47,7 +47,7 @@ def grid(file: Path) -> list[dict[str, Any]]:
 
 
 def call(file: Path, name: str) -> Any:
-    """What a function of a config file returns; whatever it or the file raises is one sentence."""
+    """Calls a function of a config file; whatever it or the file raises becomes one sentence."""
     try:
         function = getattr(run(file), name, None)
         if function is None:

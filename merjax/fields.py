@@ -87,6 +87,6 @@ def _names(section: ConfigDict, prefix: str) -> list[str]:
 
 
 def _likeness(path: str, field: str) -> float:
-    """How alike two dotted names are, as wholes and in their last words."""
+    """Measures how alike two dotted names are, as wholes and in their last words."""
     pairs = ((path, field), (path.rpartition(".")[2], field.rpartition(".")[2]))
     return sum(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)

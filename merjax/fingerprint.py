@@ -1,4 +1,4 @@
-"""What a run is made of, its config, clips and splits, and how that of two runs differs.
+"""The fingerprint of a run: its config, clips and splits, and how two of them differ.
 
 A network that was trained on other clips, labels or splits than those it is tested on gives a score that means nothing.
 So the fingerprint is kept in the run's folder and in every save, and compared before a run goes on or is scored again.
@@ -25,7 +25,7 @@ WAY_ON = "give another --workdir, or --resume=false to begin anew there"
 def fingerprint(
     config: dict, dataset: Dataset, digests: Sequence[str], steps: str, rows: Rows, names: Sequence[str]
 ) -> dict:
-    """What a run is made of, as JSON has it.
+    """Collects what a run is made of, as JSON has it.
 
     Args:
         config: from `config.relevant`.
@@ -151,7 +151,7 @@ def same(before: Any, now: dict) -> bool:
 
 
 def changes(before: dict, now: dict) -> str:
-    """What a run of a config would do differently from one of another, in words; "" if nothing."""
+    """Describes how two configs differ, but for fields that change no number; "" if they do not."""
     one, other = flat(before), flat(json.loads(json.dumps(now)))
     names = [name for name in sorted(one | other) if one.get(name) != other.get(name) and name not in FREE]
     return "; ".join(f"{name} was {one.get(name)} and is {other.get(name)}" for name in names)

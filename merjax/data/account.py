@@ -15,7 +15,7 @@ def printable(words: str) -> str:
 
 
 def summed(account: Account, used: int, outside: int, left_out: int) -> str:
-    """What became of the rows of one data set: the numbers after the colon add up to those before it.
+    """Counts the rows of one data set by what became of them: the numbers after the colon add up to those before it.
 
     Args:
         account: of the data set.
@@ -46,17 +46,17 @@ def grouped(names: Mapping[str, str]) -> str:
 
 
 def beside(accounts: Iterable[Account], records: Iterable[Record]) -> list[str]:
-    """What lay beside the clips: rows that are no samples, cells filled down, folders of no row, stray images."""
+    """Names what lay beside the clips: rows that are no samples, cells filled down, folders of no row, stray images."""
     accounts = tuple(accounts)
     strange = [row for account in accounts for row in account.strange]
     filled = sum(account.filled for account in accounts)
     unnamed = [folder for account in accounts for folder in account.unnamed]
     strays = [f"{some(record.strays, 2)} in {record.sample_id}" for record in records if record.strays]
-    told = [f"Rows that are no samples: {some(strange, 3)}."] * bool(strange)
-    told += [f"Cells that have the value of the cell above, as merged cells do: {filled}."] * bool(filled)
-    told += [f"Clip folders that no row names: {len(unnamed)} ({some(unnamed, 3)})."] * bool(unnamed)
+    sentences = [f"Rows that are no samples: {some(strange, 3)}."] * bool(strange)
+    sentences += [f"Cells that have the value of the cell above, as merged cells do: {filled}."] * bool(filled)
+    sentences += [f"Clip folders that no row names: {len(unnamed)} ({some(unnamed, 3)})."] * bool(unnamed)
     images = f"Images that are no frames lie beside {clips_of(len(strays))}: {some(strays, 3)}."
-    return [" ".join(told)] * bool(told) + [images] * bool(strays)
+    return [" ".join(sentences)] * bool(sentences) + [images] * bool(strays)
 
 
 def faults(records: Iterable[Record]) -> list[str]:

@@ -134,7 +134,7 @@ def shards(folder: Path) -> list[Path]:
 
 
 def parsed(path: Path) -> Any:
-    """What a JSON file of a built data set holds.
+    """Reads a JSON file of a built data set.
 
     Raises:
         InputError: it is missing, too large or no JSON.
@@ -170,7 +170,7 @@ def brief(value: Any) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, in one short line."""
+    """Shortens the message of an exception to one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

@@ -223,7 +223,7 @@ def read(folder: str | None) -> Folder:
 
 
 def _frames_among(kinds: Mapping[tuple[str, str], dict[int, str]], folder: str) -> dict[int, str]:
-    """Of files by number, one mapping for each kind of name, those that are the clip's frames; none if unsure."""
+    """Chooses the clip's frames among files by number, one mapping for each kind of name; none if unsure."""
     if len(kinds) < 2:
         return next(iter(kinds.values()), {})
     inner, outer = os.path.basename(folder).casefold(), os.path.basename(os.path.dirname(folder)).casefold()

@@ -81,7 +81,7 @@ class Record(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What was read beside the clips: rows and `further` are as many as `strange`, `others` and clips together.
+    """Counts of what a reader read: `rows` and `further` are as many as clips, `others` and `strange` together.
 
     Attributes:
         unit: what was read, "row" of a sheet or "clip folder" where there is no sheet.

@@ -148,7 +148,7 @@ def repaired(
 def _shift(
     sheet: Numbers, now: Mapping[str, int], present: Sequence[int], ends: Ends | None, holds: str
 ) -> tuple[int, list[str]]:
-    """What frames that were numbered anew from 0 or 1 lack to their numbers in the recording, and the code of it.
+    """Finds frames that were renumbered from 0 or 1: what to add to their numbers, and the code of the fault.
 
     They were if the folder has exactly the frames that it should, but counts them from another number.
     """

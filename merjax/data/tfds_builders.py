@@ -97,7 +97,7 @@ class MicroExpressions(tfds.core.GeneratorBasedBuilder):
 
 
 def features(classes: Sequence[str]) -> tfds.features.FeaturesDict:
-    """What every example holds."""
+    """The features of an example."""
     of = tfds.features
     return of.FeaturesDict(
         {
@@ -113,7 +113,7 @@ def features(classes: Sequence[str]) -> tfds.features.FeaturesDict:
 
 
 def written(classes: Sequence[str]) -> dict[str, Any]:
-    """What TensorFlow Datasets writes into features.json for these features."""
+    """The content of features.json that TensorFlow Datasets writes for these features."""
     return MessageToDict(features(classes).to_proto())
 
 
