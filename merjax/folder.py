@@ -25,7 +25,8 @@ from merjax.types import InputError
 LIST, LOCK = "manifest.json", "lock.json"
 MARK = {"written by": "merjax"}
 BEAT = 20.0  # seconds between two signs of life of a process at work
-SILENCE = 180.0  # seconds after which a process of another machine that gives no sign counts as dead
+WATCH = 90.0  # seconds that a process of another machine is watched for one; network disks show changes late
+OLD = 600.0  # seconds without one after which it need not be watched; clocks of machines differ by less
 
 
 class Folder:
@@ -275,13 +276,29 @@ def _read(path: Path, wait: float = 0.0) -> dict[str, Any] | None:
 
 
 def _is_alive(lock: dict[str, Any], path: Path) -> bool:
-    """Whether the process that a lock names still runs; one of another machine shows it by the time of the file."""
+    """Whether the process that a lock names still runs."""
     try:
         if lock["host"] != socket.gethostname():
-            return time.time() - path.stat().st_mtime < SILENCE
+            return _gives_signs(lock, path)
         process = psutil.Process(lock["process"])
         return abs(process.create_time() - lock["created"]) < 1 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.AccessDenied:
         return True
     except (psutil.Error, OSError):
         return False
+
+
+def _gives_signs(lock: dict[str, Any], path: Path) -> bool:
+    """Whether a process of another machine still touches its lock."""
+    before, began = path.stat().st_mtime, time.monotonic()
+    if time.time() - before > OLD:
+        return False
+    print(
+        f"{path.parent} was in use by process {lock['process']} of {lock['host']}; watching it for {WATCH:g} s",
+        flush=True,
+    )
+    while time.monotonic() < began + WATCH:
+        time.sleep(WATCH / 100)
+        if path.stat().st_mtime != before:
+            return True
+    return False

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -131,7 +132,6 @@ def test_a_second_process_is_refused_and_told_of_the_first(tmp_path):
         (lambda: lock_of(os.getpid()), True),
         (lambda: lock_of(os.getpid(), created=1.0), False),  # another process had this number before
         (lambda: lock_of(2**22 + 1), False),
-        (lambda: lock_of(2**22 + 1, host="elsewhere"), True),  # its file is fresh
     ],
 )
 def test_a_dead_process_leaves_no_lock(tmp_path, lock, alive):
@@ -145,12 +145,36 @@ def test_a_dead_process_leaves_no_lock(tmp_path, lock, alive):
             assert json.loads(path.read_text())["process"] == os.getpid()
 
 
-def test_a_process_of_another_machine_is_dead_after_minutes_without_a_sign(tmp_path):
+@pytest.mark.parametrize("beats", [True, False])
+def test_a_process_of_another_machine_is_alive_if_it_gives_signs(tmp_path, monkeypatch, capsys, beats):
+    monkeypatch.setattr("merjax.folder.WATCH", 2.0)
+    path, ended = tmp_path / LOCK, threading.Event()
+    path.write_text(json.dumps(lock_of(1, host="elsewhere")))
+
+    def beat():
+        while not ended.wait(0.05):
+            os.utime(path)
+
+    other = threading.Thread(target=beat)
+    if beats:
+        other.start()
+        with pytest.raises(InputError, match="is in use by process 1 of elsewhere"), Folder(tmp_path):
+            pass
+        ended.set()
+        other.join()
+    else:
+        with Folder(tmp_path):
+            assert json.loads(path.read_text())["host"] == socket.gethostname()
+    assert "was in use by process 1 of elsewhere; watching it for 2 s" in capsys.readouterr().out
+
+
+def test_a_process_of_another_machine_that_has_been_silent_for_long_is_not_watched(tmp_path, capsys):
     path = tmp_path / LOCK
     path.write_text(json.dumps(lock_of(1, host="elsewhere")))
-    os.utime(path, (time.time() - 200, time.time() - 200))
+    os.utime(path, (time.time() - 700, time.time() - 700))
     with Folder(tmp_path):
         assert json.loads(path.read_text())["host"] == socket.gethostname()
+    assert capsys.readouterr().out == ""
 
 
 def test_a_process_at_work_gives_signs_of_life(tmp_path, monkeypatch):
