@@ -126,11 +126,10 @@ class Finished:
                 self.data[alike] = dataset, prepare(dataset, recipe(point.config))[1]
             dataset, digests = self.data[alike]
             now = main.made_of(point.config, dataset, main.divide(point.config, dataset), digests)
-        except InputError:
+            scores = json.loads((place / "scores.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # an InputError is one
             return None
-        if not fingerprint.same(before, now):
-            return None
-        return json.loads((place / "scores.json").read_text(encoding="utf-8"))
+        return scores if fingerprint.same(before, now) else None
 
 
 def sweep(points: Sequence[Point], folder: Path, title: str, *, debug: bool = False) -> dict[str, Told]:
