@@ -157,7 +157,8 @@ def read_seal(path: Path) -> dict | None:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and "run" in found and isinstance(found.get("files"), dict) else None
+    whole = isinstance(found, dict) and "run" in found and isinstance(found.get("files"), dict) and found["files"]
+    return found if whole else None
 
 
 def runs_saved(folder: Folder) -> Iterator[dict | None]:

@@ -112,8 +112,13 @@ def refuse(path: Path, before: dict, now: dict) -> None:
     if changed := changes(before["config"], now["config"]):
         raise InputError(f"{path} holds a run of another config ({changed}); {WAY_ON}")
     if found := differences(before["data"], now.get("data", before["data"])):
-        more = f"; and {len(found) - EXAMPLES} more" if len(found) > EXAMPLES else ""
-        raise InputError(f"{path} holds a run of other data ({'; '.join(found[:EXAMPLES])}{more}); {WAY_ON}")
+        raise InputError(f"{path} holds a run of other data ({examples(found)}); {WAY_ON}")
+
+
+def examples(found: Sequence[str]) -> str:
+    """The first differences as text, and the number of the rest."""
+    more = f"; and {len(found) - EXAMPLES} more" if len(found) > EXAMPLES else ""
+    return f"{'; '.join(found[:EXAMPLES])}{more}"
 
 
 def read(path: Path) -> dict | None:
@@ -158,7 +163,7 @@ def changes(before: dict, now: dict) -> str:
 
 
 def differences(before: dict, now: dict) -> list[str]:
-    """How the data of two runs differ, a clause for each difference; none if they are the same."""
+    """Lists how the data of two runs differ, a clause for each difference; none if they are the same."""
     if before == now:
         return []
     found = []

@@ -114,7 +114,7 @@ def train(config: ConfigDict, folder: Folder, before: dict | None) -> dict:
 
 
 class Divided(NamedTuple):
-    """How the clips of an experiment are split.
+    """The splits of an experiment, and the trainings that they ask for.
 
     Attributes:
         subject: number of the subject of every clip.

@@ -77,7 +77,7 @@ class Plan(NamedTuple):
         return parallel.WITHIN[self.over_folds] == "vmap"
 
     def fits(self, rows: int) -> int:
-        """How many of some rows fit into memory at once by now, spread evenly over as few programs as that allows.
+        """Counts how many of some rows fit into memory at once now, spread evenly over as few programs as possible.
 
         Raises:
             InputError: not even one of them does.

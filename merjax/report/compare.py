@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from merjax import metrics
+from merjax.fingerprint import examples
 from merjax.report.finished import Run
 from merjax.report.scores import SCORES
 from merjax.types import InputError
@@ -141,9 +142,8 @@ def agree(first: Run, second: Run) -> None:
         if one != other
     ]
     if found:
-        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
         raise InputError(
-            f"{'; '.join(found[:3])}{more}; runs are compared on clips of the same subjects and labels: train one of "
+            f"{examples(found)}; runs are compared on clips of the same subjects and labels: train one of "
             "them again on the data of the other"
         )
 
