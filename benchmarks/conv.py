@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import jax
 
-from merjax.models.layers import convolve, halve
+from merjax.models.layers import convolve
+from merjax.models.pooling import halve
 
 FOLDS, STEPS, BATCH, SIDE, REPEATS = 4, 4, 64, 28, 5
 CHANNELS = (3, 16, 32, 64)

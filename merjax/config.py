@@ -80,7 +80,7 @@ def default() -> ConfigDict:
                 "degrees": 0.0,  # rotation
                 "brightness": 0.0,  # of images; flow has none
                 "contrast": 0.0,
-                "precision": "float32",  # of what the network computes; or "bfloat16"
+                "precision": "float32",  # of what the network computes; or "tf32", or "bfloat16", see docs/scaling.md
                 "remat": False,  # compute the network again for the gradient: less memory, more time
                 "accumulate": 1,  # parts of a batch, one after another, that make a step: less memory
                 "over_folds": "auto",  # how folds share devices, see docs/scaling.md

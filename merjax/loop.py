@@ -5,6 +5,7 @@ A chunk is as many rows as fit into the devices' memory at once.
 
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Fol
         InputError: a checkpoint can't be written, or the rest does not fit into memory.
     """
     mesh = parallel.fold_mesh(plan.over_folds)
-    samples = parallel.place(samples, mesh, split=False)
+    clips = parallel.place(parallel.lines(samples), mesh, split=False)
     count, size = len(rows.seed), plan.rows_at_once
     say(f"{type(job.net).__name__}: {count} rows x {job.epochs} epochs, {min(size, count)} rows at once")
     say(
@@ -81,10 +82,14 @@ def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Fol
             some = parallel.part(rows, first, size)
             if size not in programs:
                 programs[size] = Program(job, plan.over_folds, mesh, some, samples)
+            chunk = Chunk(programs[size], some, first, folder)
+            if not chunk.keeper.names() and (fewer := fitting(programs[size], size, plan, memory.size(clips))) < size:
+                size = fewer
+                continue
             bar.set_description(f"{min(size, count - first)} of {count} rows")
             bar.total = job.epochs * (len(chunks) - (first - count) // size)
-            chunks.append(Chunk(programs[size], some, first, folder))
-            chunks[-1].train(bar, save_seconds, asked)
+            chunks.append(chunk)
+            chunk.train(clips, bar, save_seconds, asked)
             first += size
     if not any(program.compiled for program in programs.values()):
         say("all of it has ended before")
@@ -133,6 +138,56 @@ def next_size(folder: Folder, first: int, size: int, plan: Plan) -> int:
     return chosen
 
 
+def fitting(program: Program, size: int, plan: Plan, held: int) -> int:
+    """Compiles a program, for the compiler has the last word on its memory: its rows, or fewer where it is too large.
+
+    Args:
+        program: for `size` rows.
+        size: rows at once.
+        plan: how rows are spread.
+        held: bytes that the program takes and that lie on the device already.
+
+    Returns:
+        The rows that fit by what the compiler says, the same in every process.
+
+    Raises:
+        InputError: not even one row a device fits.
+    """
+    if not program.compiled:
+        compiling(program)
+    room = memory.free() + (0 if jax.default_backend() == "cpu" else held)
+    each = size // plan.devices
+    fit = each if program.bytes <= room else min(each - 1, int(each * room / program.bytes))
+    chosen = int(multihost_utils.broadcast_one_to_all(np.int32(fit))) * plan.devices
+    words = f"a device would need {program.bytes / memory.GIB:.1f} GiB and has {room / memory.GIB:.1f}"
+    if not chosen:
+        raise InputError(f"the compiled program is too large: {words}; {memory.ADVICE}")
+    if chosen < size:
+        say(f"the compiled program is larger than planned, {words}: {chosen} rows at once in place of {size}")
+    return chosen
+
+
+def compiling(program: Program) -> None:
+    """Compiles a program, and shows how long it has taken and about how long it will."""
+    say(f"compiling: about {program.expected:.0f} s unless it was compiled before ...")
+    ended = threading.Event()
+
+    def tick() -> None:
+        with tqdm(total=round(program.expected), unit="s", desc="compiling", leave=False, delay=5) as bar:
+            while not ended.wait(1.0):
+                bar.n += 1
+                bar.total = max(bar.total, bar.n)
+                bar.refresh()
+
+    clock = threading.Thread(target=tick, daemon=True)
+    clock.start()
+    try:
+        program.compile()
+    finally:
+        ended.set()
+        clock.join()
+
+
 def say(words: str) -> None:
     """Prints once for all processes."""
     if jax.process_index() == 0:
@@ -156,10 +211,11 @@ class Chunk:
         self.keys, self.folds = parallel.place_rows(rows, program.mesh)
         self.curves: Curves  # of all processes' rows, [c, epochs, ...], once trained
 
-    def train(self, bar: tqdm, save_seconds: float, asked: Sequence[int]) -> None:
+    def train(self, clips: Samples, bar: tqdm, save_seconds: float, asked: Sequence[int]) -> None:
         """Trains to the end.
 
         Args:
+            clips: all of them, as `parallel.lines`, on the devices.
             bar: moved on by each epoch.
             save_seconds: time between saves.
             asked: signals that ask the run to end, in the order in which they come.
@@ -175,10 +231,9 @@ class Chunk:
             self.curves = Curves(*(parallel.gather(parallel.fetch(a), program.mesh) for a in found[1]["curves"]))
             return
         if not program.compiled:
-            say("compiling ...")
-            program.compile()
+            compiling(program)
         if found is None:
-            states, done = program.begin(self.keys, self.folds), 0
+            states, done = program.begin(self.keys, self.folds, clips), 0
             local = len(parallel.fetch(states.step))
             history = Curves(*(np.zeros((local, *a.shape[1:]), a.dtype) for a in program.history))
         else:
@@ -190,7 +245,7 @@ class Chunk:
         every, began = 0, time.monotonic()
         for i in range(done, epochs):
             with jax.transfer_guard("disallow"):
-                states, now = program.epoch(self.keys, states, self.folds, program.samples)
+                states, now = program.epoch(self.keys, states, self.folds, clips)
             for past, present in zip(history, now, strict=True):
                 past[:, i] = parallel.fetch(present)
             finite = history.loss[np.isfinite(history.loss[:, i]), i]

@@ -18,6 +18,10 @@ GIB = 2**30
 LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container or a job, on Linux
 COMPILING = 300 * 2**20  # what tracing and compiling leave in a CPU's memory; 0.2 to 0.4 GiB were measured
 SPARE = 0.85  # share of what is free that a run plans to take
+ADVICE = (
+    "lower train.batch or the size of the input, raise train.accumulate, or set train.remat=true or "
+    "train.precision=bfloat16"
+)
 PER_CALL = {"cpu": 5e12}  # multiply-adds of a device between two saves: about two minutes of a core
 
 
@@ -144,9 +148,7 @@ def rows_at_once(
     room, one = int(SPARE * (free() if room is None else room)), need.total(1, side_by_side)
     if one > room:
         raise InputError(
-            f"one fold needs about {one / GIB:.1f} GiB and a device has {room / GIB:.1f} GiB to give; lower "
-            "train.batch or the size of the input, raise train.accumulate, or set train.remat=true or "
-            "train.precision=bfloat16"
+            f"one fold needs about {one / GIB:.1f} GiB and a device has {room / GIB:.1f} GiB to give; {ADVICE}"
         )
     each = need.row + (need.flight if side_by_side else 0)
     fit = max(1, (room - need.total(0, side_by_side)) // max(each, 1))

@@ -14,9 +14,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jaxtyping import Array, Int, Key, PyTree
 
-from merjax.types import Curves, Fold, Host, InputError, Rows, pick
+from merjax.types import Curves, Fold, Host, InputError, Rows, Samples, pick
 
-WITHIN = {"steps": "map", "map": "map", "vmap": "vmap", "shard_map": "map", "shard_vmap": "vmap"}  # on one device
+WITHIN = {"map": "map", "vmap": "vmap", "shard_map": "map", "shard_vmap": "vmap"}  # on one device
 STRATEGIES = ("auto", *WITHIN)
 WAIT = 300  # seconds for all processes to appear
 SILENCE = 30  # seconds until a process that does not answer counts as dead, and the others end too
@@ -135,13 +135,43 @@ def row_key(seed: Any, subject: Any, inner: Any = False) -> Key[Array, ""]:
 
 def place(tree: PyTree, mesh: Mesh, *, split: bool) -> PyTree:
     """Puts host arrays, the same in every process, on the mesh: rows split over devices, or all of it on each."""
-    sharding = sharded(mesh) if split else NamedSharding(mesh, jax.P())
+    sharding = sharded(mesh) if split else whole(mesh)
 
     def put(a: Host) -> Array:
         a = np.asarray(a)
         return jax.make_array_from_callback(a.shape, sharding, lambda index: a[index])
 
     return jax.tree.map(put, tree)
+
+
+def lines(samples: Samples) -> Samples:
+    """Samples whose clips are one line of numbers each: the form in which they lie on a device.
+
+    A TPU pads the last axis of an array to 128 numbers, and an image's last axis has three.
+    """
+    return samples._replace(x=samples.x.reshape(len(samples.x), -1))
+
+
+def of_lines(one: Callable[..., PyTree], shape: tuple[int, ...]) -> Callable[..., PyTree]:
+    """Lets a function whose last argument is `Samples` take them as `lines`; shape is [p h w c] of a clip."""
+
+    def function(*arguments: PyTree) -> PyTree:
+        *others, samples = arguments
+        return one(*others, samples._replace(x=samples.x.reshape(-1, *shape)))
+
+    return function
+
+
+def shapes_of_rows(rows: Rows, mesh: Mesh) -> tuple[jax.ShapeDtypeStruct, Fold]:
+    """Shapes of what `place_rows` gives; nothing is computed."""
+    given = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jax.dtypes.canonicalize_dtype(a.dtype)), rows)
+    keys = jax.eval_shape(jax.vmap(row_key), given.seed, given.fold.subject, given.inner)
+    return shapes((keys, given.fold), sharded(mesh))
+
+
+def shapes(tree: PyTree, sharding: NamedSharding) -> PyTree:
+    """The shapes of arrays, laid out over devices."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
 
 
 def place_rows(rows: Rows, mesh: Mesh) -> tuple[Key[Array, " r"], Fold]:
@@ -153,6 +183,11 @@ def place_rows(rows: Rows, mesh: Mesh) -> tuple[Key[Array, " r"], Fold]:
 def sharded(mesh: Mesh) -> NamedSharding:
     """The leading axis split over the devices."""
     return NamedSharding(mesh, jax.P("fold"))
+
+
+def whole(mesh: Mesh) -> NamedSharding:
+    """All of an array on every device."""
+    return NamedSharding(mesh, jax.P())
 
 
 def fetch(array: Array) -> np.ndarray:

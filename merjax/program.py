@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import optax
+from jax.extend.core import Jaxpr
 from jax.sharding import Mesh
 from jaxtyping import Array, PyTree
 
@@ -17,6 +18,7 @@ from merjax.types import Curves, Fold, Rows, Samples, State
 
 # Of drawing random weights, on the CPU: as fast, and compiled in a half to a sixth of the time (docs/speed.md).
 QUICK = {"xla_backend_optimization_level": 1}
+COMPILING = {"cpu": 0.003, "gpu": 0.01, "tpu": 0.03}  # seconds for each operation of a traced epoch
 
 
 class Job(NamedTuple):
@@ -111,7 +113,7 @@ def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
         devices,
         side_by_side=side_by_side,
         work=work * job.recipe["epoch_steps"],
-        most=1 if how == "steps" else most,
+        most=most,
     )
     gib = round(need.total(chunk // devices, side_by_side) / memory.GIB, 2)
     parameters = sum(a.size for a in jax.tree.leaves(state.params))
@@ -120,6 +122,8 @@ def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
 
 class Program:
     """An epoch of `chunk` rows, traced and then compiled once for all parts.
+
+    Rows and samples may be shapes: nothing is computed before `compile`, which needs no device of the mesh either.
 
     Attributes:
         states: shapes of the states of all rows, with how they are split over the devices.
@@ -130,35 +134,45 @@ class Program:
 
     def __init__(self, job: Job, how: str, mesh: Mesh, rows: Rows, samples: Samples) -> None:
         began = time.perf_counter()
-        self.job, self.how, self.mesh, self.samples = job, how, mesh, samples
-        self.lift = partial(parallel.over_folds, how=how, mesh=mesh)
-        self.keys, self.folds = parallel.place_rows(rows, mesh)
-        sharding = parallel.sharded(mesh)
-        init = jax.jit(self.lift(job.init), out_shardings=sharding)
-        self.of_init = init.trace(self.keys, self.folds, samples)
-        self.states = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), self.of_init.out_info
-        )
-        epoch = jax.jit(self.lift(partial(train.epoch, **job.bound)), donate_argnums=1)
-        self.of_epoch = epoch.trace(self.keys, self.states, self.folds, samples)
+        self.job, self.mesh = job, mesh
+        split = parallel.sharded(mesh)
+
+        def lift(one: Callable) -> Callable:
+            return parallel.over_folds(parallel.of_lines(one, samples.x.shape[1:]), how=how, mesh=mesh)
+
+        keys, folds = parallel.shapes_of_rows(rows, mesh)
+        clips = parallel.shapes(jax.eval_shape(parallel.lines, samples), parallel.whole(mesh))
+        self.of_init = jax.jit(lift(job.init), out_shardings=split).trace(keys, folds, clips)
+        self.states = parallel.shapes(self.of_init.out_info, split)
+        epoch = jax.jit(lift(partial(train.epoch, **job.bound)), donate_argnums=1)
+        self.of_epoch = epoch.trace(keys, self.states, folds, clips)
         self.curves = self.of_epoch.out_info[1]
         self.compiled, self.seconds = False, time.perf_counter() - began
 
     def compile(self) -> None:
         """Makes `init` and `epoch`; a run that has ended needs neither."""
-        self.compiled, began = True, time.perf_counter()
+        began = time.perf_counter()
         options = QUICK if jax.default_backend() == "cpu" else None
         self.init: Callable = self.of_init.lower().compile(compiler_options=options)
-        if self.how == "steps":
-            self.epoch: Callable = by_steps(self.job, self.lift)
-            self.epoch(self.keys, self.begin(self.keys, self.folds), self.folds, self.samples)  # compiles
-        else:
-            self.epoch = self.of_epoch.lower().compile()
+        self.epoch = self.of_epoch.lower().compile()
+        self.compiled = True
         self.seconds += time.perf_counter() - began
 
-    def begin(self, keys: Array, folds: Fold) -> State:
-        """Untrained states."""
-        states = self.init(keys, folds, self.samples)
+    @property
+    def expected(self) -> float:
+        """Seconds that compiling takes on two cores, by the length of the program; measured, docs/scaling.md."""
+        return 5.0 + COMPILING.get(jax.default_backend(), 0.0) * equations(self.of_epoch.jaxpr.jaxpr)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of a device that an epoch takes, as the compiler has laid it out, and the copy that is being saved."""
+        found = self.epoch.memory_analysis()
+        taken = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+        return taken + found.temp_size_in_bytes + memory.size(self.states) // self.mesh.size
+
+    def begin(self, keys: Array, folds: Fold, samples: Samples) -> State:
+        """Untrained states; samples as `parallel.lines`."""
+        states = self.init(keys, folds, samples)
         return states if self.job.start is None else train.begin_from(states, self.job.start)
 
     @property
@@ -177,17 +191,7 @@ class Program:
         return state | {"curves": self.history}
 
 
-def by_steps(job: Job, lift: Callable[[Callable], Callable]) -> Callable[..., tuple[State, Curves]]:
-    """`train.epoch` as a loop over compiled single steps."""
-    bound = {name: value for name, value in job.bound.items() if name != "mirror"}
-    step = jax.jit(lift(partial(train.fit, steps=1, **bound)))
-    finish = jax.jit(lift(partial(train.finish, **{name: job.bound[name] for name in ("net", "mirror", "precision")})))
-
-    def epoch(keys: Array, before: State, folds: Fold, samples: Samples) -> tuple[State, Curves]:
-        states, curves = before, []
-        for _ in range(job.recipe["epoch_steps"]):
-            states, curve = step(keys, states, folds, samples)
-            curves.append(curve)
-        return finish(before, states, jax.numpy.concatenate(curves, axis=1), folds, samples)
-
-    return epoch
+def equations(jaxpr: Jaxpr) -> int:
+    """How many operations a traced program has; what is in a loop counts once."""
+    inner = (getattr(value, "jaxpr", value) for equation in jaxpr.eqns for value in equation.params.values())
+    return len(jaxpr.eqns) + sum(equations(one) for one in inner if hasattr(one, "eqns"))

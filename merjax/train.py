@@ -5,6 +5,7 @@ gives in a stack of folds, and ten steps equal four and then six.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import IntEnum
 from typing import Any
 
@@ -15,7 +16,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key, PyTree
 
 from merjax.losses import class_weights
-from merjax.types import Curves, Fold, Samples, State
+from merjax.types import Curves, Fold, Host, Samples, State
 
 
 class Stream(IntEnum):
@@ -27,7 +28,13 @@ class Stream(IntEnum):
     DROPOUT = 3
 
 
-PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+# The type that a network computes in, and how exactly a GPU or TPU multiplies: by itself either rounds float32 first. A
+# CPU multiplies float32 as it is.
+PRECISIONS = {
+    "float32": (jnp.float32, "highest"),
+    "tf32": (jnp.float32, "tensorfloat32"),  # ten bits of each factor; on a TPU 16, as the sum of three products
+    "bfloat16": (jnp.bfloat16, "bfloat16"),
+}
 
 
 def init(
@@ -90,7 +97,18 @@ def averaged(average: PyTree, now: PyTree, step: Int[Array, ""], decay: float) -
 
 def rounded(tree: PyTree, precision: str) -> PyTree:
     """Arrays of floats in the type that a network computes in."""
-    return jax.tree.map(lambda a: a.astype(PRECISIONS[precision]), tree)
+    return jax.tree.map(lambda a: a.astype(PRECISIONS[precision][0]), tree)
+
+
+def multiplying(precision: str) -> AbstractContextManager[None]:
+    """A context in which matrix products and convolutions are traced, gradients too, as exact as a precision says."""
+    return jax.default_matmul_precision(PRECISIONS[precision][1])
+
+
+def images_at(samples: Samples, numbers: Int[Host, " b"]) -> Float[Array, "b p h w c"]:
+    """Clips by number. Each is fetched as one long line, which a TPU keeps without padding its last axes."""
+    lines = samples.x.reshape(len(samples.x), -1)
+    return lines[numbers].reshape(-1, *samples.x.shape[1:])
 
 
 def applied(net: nn.Module, precision: str, remat: bool) -> Callable[..., tuple[Float[Array, "b k"], PyTree]]:
@@ -192,7 +210,7 @@ def fit(
     def step(state: State, _: None) -> tuple[State, Float[Array, "2"]]:
         rows = batch_rows(order_key, state.step, fold, batch, epoch_steps)
         keys = jax.random.split(jax.random.fold_in(augment_key, state.step), batch)
-        x, label = jax.vmap(augment)(keys, samples.x[rows]), samples.label[rows]
+        x, label = jax.vmap(augment)(keys, images_at(samples, rows)), samples.label[rows]
 
         dropout = jax.random.fold_in(dropout_key, state.step)
 
@@ -202,7 +220,8 @@ def fit(
             logits, changed = apply({"params": params, "batch_stats": stats}, x, rngs)
             return loss(logits, label, weights), (logits, changed.get("batch_stats", {}))
 
-        value, logits, stats, gradient = by_parts(objective, state, accumulate, x, label)
+        with multiplying(precision):
+            value, logits, stats, gradient = by_parts(objective, state, accumulate, x, label)
         updates, opt = tx.update(gradient, state.opt, state.params)
         params = optax.apply_updates(state.params, updates)
         now = {"params": params, "batch_stats": stats}
@@ -226,6 +245,7 @@ def evaluate(
     net: nn.Module,
     mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None = None,
     precision: str = "float32",
+    batch: int | None = None,
 ) -> Float[Array, "e k"]:
     """Class probabilities of a fold's test rows; rows of padding hold nothing of use.
 
@@ -236,18 +256,27 @@ def evaluate(
         net: the network.
         mirror: where given, the probabilities of each clip and its mirror image are averaged.
         precision: see `fit`.
+        batch: most images at a time, so that a test takes no more memory than a step; None for all at once.
     """
     variables = tested(state)
     variables |= {"params": rounded(variables["params"], precision)}
 
-    def probability(x: Float[Array, "e p h w c"]) -> Float[Array, "e k"]:
-        logits = jnp.asarray(net.apply(variables, rounded(x, precision), train=False))
+    def probability(images: Float[Array, "b p h w c"]) -> Float[Array, "b k"]:
+        with multiplying(precision):
+            logits = jnp.asarray(net.apply(variables, rounded(images, precision), train=False))
         return jax.nn.softmax(logits.astype(jnp.float32))
 
-    x = samples.x[fold.test]
-    if mirror is None:
-        return probability(x)
-    return (probability(x) + probability(jax.vmap(mirror)(x))) / 2.0
+    x = images_at(samples, fold.test)
+    images = x if mirror is None else jnp.concatenate([x, jax.vmap(mirror)(x)])
+    parts = -(-len(images) // (batch or len(images)))
+    if parts > 1:
+        images = jnp.pad(images, ((0, -len(images) % parts), *[(0, 0)] * (images.ndim - 1)))
+        found = jax.lax.map(probability, images.reshape(parts, -1, *images.shape[1:]))
+        found = found.reshape(-1, found.shape[-1])
+    else:
+        found = probability(images)
+    of_each = [found[: len(x)]] if mirror is None else [found[: len(x)], found[len(x) : 2 * len(x)]]
+    return sum(of_each[1:], of_each[0]) / len(of_each)
 
 
 def epoch(
@@ -258,8 +287,10 @@ def epoch(
     *,
     net: nn.Module,
     mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None,
+    batch: int,
     epoch_steps: int,
     precision: str = "float32",
+    accumulate: int = 1,
     **recipe: Any,
 ) -> tuple[State, Curves]:
     """One epoch of `fit`, then `evaluate`: the unit that is compiled, lifted over folds and repeated.
@@ -274,8 +305,10 @@ def epoch(
         samples: all clips.
         net: the network.
         mirror: see `evaluate`.
+        batch: clips per step.
         epoch_steps: steps per epoch.
         precision: see `fit`.
+        accumulate: see `fit`.
         **recipe: the other arguments of `fit`.
     """
     after, steps = fit(
@@ -284,44 +317,37 @@ def epoch(
         fold,
         samples,
         net=net,
+        batch=batch,
         epoch_steps=epoch_steps,
         steps=epoch_steps,
         precision=precision,
+        accumulate=accumulate,
         **recipe,
     )
-    return finish(state, after, steps, fold, samples, net=net, mirror=mirror, precision=precision)
+    state, loss, accuracy = finish(state, after, steps)
+    at_once = batch // accumulate
+    probability = evaluate(state, fold, samples, net=net, mirror=mirror, precision=precision, batch=at_once)
+    return state, Curves(loss, accuracy, probability)
 
 
 def finish(
-    before: State,
-    after: State,
-    steps: Float[Array, "steps 2"],
-    fold: Fold,
-    samples: Samples,
-    *,
-    net: nn.Module,
-    mirror: Callable[[Float[Array, "p h w c"]], Float[Array, "p h w c"]] | None,
-    precision: str = "float32",
-) -> tuple[State, Curves]:
-    """The end of an epoch: its state, or the one before it with a loss of NaN where something is not finite; the test.
+    before: State, after: State, steps: Float[Array, "steps 2"]
+) -> tuple[State, Float[Array, ""], Float[Array, ""]]:
+    """The state at the end of an epoch, its mean loss and accuracy.
+
+    Where something is not finite, that is the state before the epoch, with a loss of NaN.
 
     Args:
         before: state before the epoch.
         after: state after its last step.
         steps: loss and accuracy of its steps.
-        fold: the split.
-        samples: all clips.
-        net: the network.
-        mirror: see `evaluate`.
-        precision: see `fit`.
     """
     loss, accuracy = steps.mean(0)
     floats = [a for a in jax.tree.leaves(after) if jnp.issubdtype(a.dtype, jnp.floating)]
     finite = jnp.stack([jnp.isfinite(a).all() for a in (loss, *floats)]).all()
     # A branch, for a choice in every array would have XLA find `finite` anew for each of them.
     state = jax.lax.cond(finite, lambda: after, lambda: before)
-    probability = evaluate(state, fold, samples, net=net, mirror=mirror, precision=precision)
-    return state, Curves(jnp.where(finite, loss, jnp.nan), accuracy, probability)
+    return state, jnp.where(finite, loss, jnp.nan), accuracy
 
 
 def begin_from(states: State, variables: PyTree) -> State:

@@ -11,7 +11,8 @@ import pytest
 
 from merjax import loso, losses, optim, parallel, train
 from merjax.models import MODELS
-from merjax.models.layers import NORMS, Conv, Dropout, Norm, halve
+from merjax.models.layers import NORMS, Conv, Dropout, Norm
+from merjax.models.pooling import halve
 from merjax.ops.augment import flip, random_augment
 from merjax.types import Fold, InputError, Samples
 
@@ -350,7 +351,7 @@ def test_the_search_for_numbers_that_are_not_finite_stands_in_the_program_once()
     net = MODELS["plain"](classes=3, width=4)
     key, fold, samples = fold_of("small")
     state = train.init(key, fold, samples, net=net, tx=recipe(net)["tx"])
-    end = jax.jit(partial(train.finish, net=net, mirror=None)).lower(state, state, jnp.ones((2, 2)), fold, samples)
+    end = jax.jit(train.finish).lower(state, state, jnp.ones((2, 2)))
     arrays = len(jax.tree.leaves(state))
     found = end.compile().as_text().count("pred[] and(")
     assert arrays - 1 <= found < 3 * arrays

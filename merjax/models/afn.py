@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import NORMS, STANDARDS, STEMS, Dropout, Trunk, average_to, check_names, standardise
+from merjax.models.layers import NORMS, STANDARDS, STEMS, Dropout, Trunk, check_names, standardise
+from merjax.models.pooling import average_to
 
 FUSIONS = ("gate", "scalar", "sum", "concat", "none")
 
@@ -96,6 +97,6 @@ class AFN(nn.Module):
         images = [standardise(x[:, i], self.standard) for i in range(self.streams)]
         maps = [Trunk(self.width, self.blocks, self.stem, self.norm)(image, train=train) for image in images]
         maps = [keep(self, f, f"stream_{i}") for i, f in enumerate(maps, 1)]
-        streams = [average_to(f, self.grid).reshape(len(f), -1) for f in maps]
+        streams = [average_to(f, self.grid).reshape(f.shape[0], -1) for f in maps]
         f = streams[0] if self.fusion == "none" else Fusion(self.fusion)(*streams)
         return nn.Dense(self.classes)(Dropout(self.dropout)(f, train=train))

@@ -1,6 +1,5 @@
 """EfficientNet-B0 (Tan and Le, ICML 2019)."""
 
-import functools
 import math
 
 import flax.linen as nn
@@ -8,17 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from merjax.models.conv import depthwise
 from merjax.models.inside import keep
-from merjax.models.layers import (
-    HOW,
-    STANDARDS,
-    Conv,
-    Dropout,
-    Norm,
-    check_names,
-    standardise,
-    windows,
-)
+from merjax.models.layers import STANDARDS, Conv, Dropout, Norm, check_names, standardise
 
 STAGES = (  # blocks, side of the kernel, stride, expansion, output channels
     (1, 3, 1, 1, 16),
@@ -37,65 +28,17 @@ class DepthwiseConv(nn.Module):
     Attributes:
         size: side of the kernel in pixels, odd.
         stride: step in pixels.
-        how: as in `layers.Conv`; all but "native" are `depthwise` here, which stays fast in compiled loops and under
-            `vmap` over folds.
     """
 
     size: int
     stride: int
-    how: str = "auto"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
         """Convolves; see the class."""
-        channels, pad = x.shape[-1], self.size // 2
         fans_in = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
-        kernel = self.param("kernel", fans_in, (self.size, self.size, 1, channels))
-        if self.how == "native" or (self.how == "auto" and jax.default_backend() != "cpu"):
-            step, numbers = (self.stride, self.stride), ("NHWC", "HWIO", "NHWC")
-            return jax.lax.conv_general_dilated(
-                x, kernel, step, [(pad, pad)] * 2, dimension_numbers=numbers, feature_group_count=channels
-            )
+        kernel = self.param("kernel", fans_in, (self.size, self.size, 1, x.shape[-1]))
         return depthwise(x, kernel, self.stride)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def depthwise(x: Float[Array, "b h w c"], kernel: Float[Array, "k k 1 c"], stride: int) -> Float[Array, "b y x c"]:
-    """Every channel by itself, as one sum of shifted slices; zeros on every side.
-
-    Its gradient keeps the image, where that of the sum would keep every slice of it.
-    """
-    weights = kernel.reshape(-1, 1, 1, 1, x.shape[-1])
-    slices = around(x, len(kernel), stride)
-    return functools.reduce(jnp.add, [part * w for part, w in zip(slices, weights, strict=True)])
-
-
-def around(x: Float[Array, "b h w c"], size: int, stride: int) -> list[Float[Array, "b y x c"]]:
-    """The shifted slices of images with zeros on every side."""
-    pad = size // 2
-    return windows(jnp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0))), size, stride)
-
-
-def depthwise_gradient(
-    stride: int, kept: tuple[Float[Array, "b h w c"], Float[Array, "k k 1 c"]], dy: Float[Array, "b y x c"]
-) -> tuple[Float[Array, "b h w c"], Float[Array, "k k 1 c"]]:
-    """By the image: the turned kernel over `dy` spread out. By the kernel: image by image, which stay in the cache."""
-    x, kernel = kept
-    edges = [(0, (side - 1) % stride, stride - 1) for side in x.shape[1:3]]
-    spread = jax.lax.pad(dy, jnp.zeros((), dy.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
-
-    def add(sums: list[Float[Array, "x c"]], image: tuple[Array, Array]) -> tuple[list[Float[Array, "x c"]], None]:
-        slices = around(image[0][None], len(kernel), stride)
-        products = [(part[0] * image[1]).sum(0, dtype=jnp.float32) for part in slices]
-        return [one + more for one, more in zip(sums, products, strict=True)], None
-
-    zeros = 0.0 * dy[0, 0].astype(jnp.float32)  # as different from device to device as the sums will be
-    sums, _ = jax.lax.scan(add, [zeros] * len(kernel) ** 2, (x, dy))
-    by_kernel = jnp.stack([one.sum(0) for one in sums]).reshape(kernel.shape).astype(kernel.dtype)
-    return depthwise(spread, kernel[::-1, ::-1], 1), by_kernel
-
-
-depthwise.defvjp(lambda x, kernel, stride: (depthwise(x, kernel, stride), (x, kernel)), depthwise_gradient)
 
 
 class SqueezeExcite(nn.Module):
@@ -125,7 +68,6 @@ class InvertedResidual(nn.Module):
         stride: of the depthwise convolution.
         expansion: channels of the middle as a multiple of the input's; at 1 the first convolution is left out.
         skip: share of samples whose block is left out in training (stochastic depth).
-        how: see `DepthwiseConv`.
     """
 
     features: int
@@ -133,19 +75,18 @@ class InvertedResidual(nn.Module):
     stride: int
     expansion: int
     skip: float
-    how: str = "auto"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x {self.features}"]:
         """Applies the block; see the class."""
         channels, y, expands = x.shape[-1], x, self.expansion > 1
         if expands:
-            y = Conv(channels * self.expansion, 1, how=self.how, name="conv_pw")(y)
+            y = Conv(channels * self.expansion, 1, name="conv_pw")(y)
             y = nn.silu(Norm(name="bn1")(y, train=train))
-        y = DepthwiseConv(self.size, self.stride, self.how, name="conv_dw")(y)
+        y = DepthwiseConv(self.size, self.stride, name="conv_dw")(y)
         y = nn.silu(Norm(name="bn2" if expands else "bn1")(y, train=train))
         y = SqueezeExcite(max(1, channels // 4), name="se")(y)
-        y = Conv(self.features, 1, how=self.how, name="conv_pwl" if expands else "conv_pw")(y)
+        y = Conv(self.features, 1, name="conv_pwl" if expands else "conv_pw")(y)
         y = Norm(name="bn3" if expands else "bn2")(y, train=train)
         if self.stride > 1 or channels != self.features:
             return y
@@ -162,18 +103,16 @@ class EfficientNetTrunk(nn.Module):
         width: multiple of B0's channels, rounded to multiples of 8.
         depth: multiple of B0's blocks, rounded up.
         skip: stochastic depth of the last block; it grows from 0 at the first.
-        how: see `DepthwiseConv`.
     """
 
     width: float = 1.0
     depth: float = 1.0
     skip: float = 0.0
-    how: str = "auto"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x o"]:
         """The last map of the trunk."""
-        x = Conv(scaled(32, self.width), 3, 2, how=self.how, name="conv_stem")(x)
+        x = Conv(scaled(32, self.width), 3, 2, name="conv_stem")(x)
         x = nn.silu(Norm(name="bn1")(x, train=train))
         counts = [math.ceil(self.depth * blocks) for blocks, *_ in STAGES]
         for stage, (_, size, stride, expansion, features) in enumerate(STAGES):
@@ -184,10 +123,9 @@ class EfficientNetTrunk(nn.Module):
                     stride if block == 0 else 1,
                     expansion,
                     self.skip * (sum(counts[:stage]) + block) / sum(counts),
-                    self.how,
                     name=f"blocks_{stage}_{block}",
                 )(x, train=train)
-        x = Conv(scaled(1280, self.width), 1, how=self.how, name="conv_head")(x)
+        x = Conv(scaled(1280, self.width), 1, name="conv_head")(x)
         return nn.silu(Norm(name="bn2")(x, train=train))
 
 
@@ -218,7 +156,6 @@ class EfficientNetB0(nn.Module):
         dropout: rate before the last layer.
         standard: what the input is scaled to, see `layers.standardise`; "imagenet" for pretrained weights is OUR
             CHOICE.
-        how: see `DepthwiseConv`.
     """
 
     classes: int
@@ -227,11 +164,10 @@ class EfficientNetB0(nn.Module):
     skip: float = 0.0
     dropout: float = 0.2
     standard: str = "none"
-    how: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuses unknown names."""
-        check_names("efficientnet_b0", standard=(self.standard, tuple(STANDARDS)), how=(self.how, HOW))
+        check_names("efficientnet_b0", standard=(self.standard, tuple(STANDARDS)))
         super().__post_init__()
 
     @property
@@ -241,7 +177,7 @@ class EfficientNetB0(nn.Module):
 
     def setup(self) -> None:
         """The trunk and the head."""
-        self.trunk = EfficientNetTrunk(self.width, self.depth, self.skip, self.how)
+        self.trunk = EfficientNetTrunk(self.width, self.depth, self.skip)
         self.drop = Dropout(self.dropout)
         self.classifier = nn.Dense(self.classes)
 

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Stage, Stem, average_to, check_names
+from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Stage, Stem, check_names
+from merjax.models.pooling import average_to, largest
 
 FUSIONS = ("gate", "mean")
 
@@ -90,9 +91,9 @@ class FMANet(nn.Module):
             f = (first + second) / 2.0
         if self.attention:
             magnitude = jax.image.resize(x[..., -1].mean(1)[..., None], (*f.shape[:3], 1), "linear")
-            seen = jnp.concatenate([f.mean(-1, keepdims=True), f.max(-1, keepdims=True), magnitude], axis=-1)
+            seen = jnp.concatenate([f.mean(-1, keepdims=True), largest(f), magnitude], axis=-1)
             attention = nn.sigmoid(Conv(1, size=7, bias=True)(seen))
             self.sow("intermediates", "motion_attention", attention)
             f = f + attention * f
         f = average_to(stages(f, half, len(self.blocks)), self.grid)
-        return nn.Dense(self.classes)(Dropout(self.dropout)(f.reshape(len(f), -1), train=train))
+        return nn.Dense(self.classes)(Dropout(self.dropout)(f.reshape(f.shape[0], -1), train=train))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import HOW, Conv, Dropout, check_names
+from merjax.models.layers import Conv, Dropout
 from merjax.models.norms import BatchNorm
 
 
@@ -34,17 +34,10 @@ class LEARNet(nn.Module):
     Attributes:
         classes: number of classes.
         dropout: rate before the last layer.
-        how: see `layers.Conv`.
     """
 
     classes: int
     dropout: float = 0.5
-    how: str = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuses unknown names."""
-        check_names("learnet", how=(self.how, HOW))
-        super().__post_init__()
 
     @property
     def streams(self) -> int:
@@ -56,11 +49,11 @@ class LEARNet(nn.Module):
         """Logits of a batch."""
 
         def conv(y: Float[Array, "b h w c"], features: int, size: int, name: str) -> Float[Array, "b y x o"]:
-            layer = Conv(features, size, 2, padding=0, bias=True, how=self.how, name=name)
+            layer = Conv(features, size, 2, padding=0, bias=True, name=name)
             return nn.relu(layer(same(y, size)))
 
         def norm(y: Float[Array, "b h w c"], name: str) -> Float[Array, "b h w c"]:
-            return BatchNorm(momentum=0.99, epsilon=1e-3, name=name)(y, train=train)
+            return BatchNorm(y.shape[-1], momentum=0.99, epsilon=1e-3, name=name)(y, train=train)
 
         stem = conv(x[:, 0], 16, 3, "stem")
         ends = []
@@ -73,7 +66,7 @@ class LEARNet(nn.Module):
             ends += [s3, x3]
         y = conv(norm(jnp.concatenate(ends, axis=-1), "norm"), 256, 3, "last")
         y = keep(self, y, "stream_1")
-        y = nn.relu(nn.Dense(256)(y.reshape(len(y), -1)))
+        y = nn.relu(nn.Dense(256)(y.reshape(y.shape[0], -1)))
         return nn.Dense(self.classes)(Dropout(self.dropout)(y, train=train))
 
 

@@ -3,7 +3,7 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from merjax.models.layers import average_to
+from merjax.models.pooling import average_to
 
 
 class Linear(nn.Module):

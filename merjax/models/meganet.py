@@ -62,7 +62,7 @@ class ResidualAttention(nn.Module):
             z = nn.relu(Norm(self.norm)(Conv(self.features, 3, self.stride)(x), train=train))
             y = y + Norm(self.norm)(Conv(self.features)(z), train=train)
         if self.attention != "none":
-            tokens = y.reshape(len(y), -1, self.features)
+            tokens = y.reshape(y.shape[0], -1, self.features)
             seen, weights = Attention(max(1, self.features // 8), self.features)(tokens, tokens)
             self.sow("intermediates", "attention", weights)
             start = nn.initializers.constant(1.0 if self.attention == "printed" else 0.0)

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Norm, check_names, halve, max_pool
+from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Norm, check_names
+from merjax.models.pooling import halve, max_pool
 
 
 class MicroAttentionBlock(nn.Module):
@@ -93,5 +94,5 @@ class MicroAttention(nn.Module):
             y = MicroAttentionBlock(width, self.norm)(y, train=train)
             y = keep(self, y, "stream_1") if block == len(self.widths) else y
             y = max_pool(y, 2, 2, 0) if min(y.shape[1:3]) > 1 else y
-        y = nn.relu(nn.Dense(self.hidden)(y.reshape(len(y), -1)))
+        y = nn.relu(nn.Dense(self.hidden)(y.reshape(y.shape[0], -1)))
         return nn.Dense(self.classes)(Dropout(self.dropout)(y, train=train))

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import Conv, Dropout, average_to, max_pool
+from merjax.models.layers import Conv, Dropout
+from merjax.models.pooling import average_to, max_pool
 
 
 class OFFApexNet(nn.Module):
@@ -55,7 +56,7 @@ class OFFApexNet(nn.Module):
                 y = Conv(filters, 5, bias=True)(y)
                 y = nn.relu(y) if self.relu else y
                 y = max_pool(keep(self, y, name) if i == len(self.filters) else y, 2, 2, 0)
-            return y.reshape(len(y), -1)
+            return y.reshape(y.shape[0], -1)
 
         flows = [average_to(x[:, i, ..., :2], self.side) for i in range(x.shape[1])]
         numbers = [""] if len(flows) == 1 else [f"_{i + 1}" for i in range(len(flows))]

@@ -4,7 +4,8 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import NORMS, Conv, Dropout, Norm, average_to, check_names, halve
+from merjax.models.layers import NORMS, Conv, Dropout, Norm, check_names
+from merjax.models.pooling import average_to, halve
 
 
 class Plain(nn.Module):

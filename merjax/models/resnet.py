@@ -4,7 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import HOW, NORMS, STANDARDS, STEMS, Dropout, Trunk, check_names, standardise
+from merjax.models.layers import NORMS, STANDARDS, STEMS, Dropout, Trunk, check_names, standardise
 
 
 class ResNet18(nn.Module):
@@ -31,7 +31,6 @@ class ResNet18(nn.Module):
         dropout: rate before the last layer; the paper has none.
         standard: what the input is scaled to, see `layers.standardise`; "imagenet" for pretrained weights is OUR
             CHOICE.
-        how: see `layers.Conv`.
     """
 
     classes: int
@@ -41,7 +40,6 @@ class ResNet18(nn.Module):
     norm: str = "batch"
     dropout: float = 0.0
     standard: str = "none"
-    how: str = "auto"
 
     bottleneck = False  # what kind of block, no field that a config could set
 
@@ -52,7 +50,6 @@ class ResNet18(nn.Module):
             stem=(self.stem, STEMS),
             norm=(self.norm, NORMS),
             standard=(self.standard, tuple(STANDARDS)),
-            how=(self.how, HOW),
         )
         super().__post_init__()
 
@@ -63,7 +60,7 @@ class ResNet18(nn.Module):
 
     def setup(self) -> None:
         """The trunk and the head."""
-        self.trunk = Trunk(self.width, self.blocks, self.stem, self.norm, self.bottleneck, self.how)
+        self.trunk = Trunk(self.width, self.blocks, self.stem, self.norm, self.bottleneck)
         self.drop = Dropout(self.dropout)
         self.fc = nn.Dense(self.classes)
 

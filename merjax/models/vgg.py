@@ -1,12 +1,11 @@
 """VGG19 (Simonyan and Zisserman, ICLR 2015)."""
 
 import flax.linen as nn
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
-from merjax.models.layers import HOW, STANDARDS, Conv, Dropout, check_names, max_pool, standardise
+from merjax.models.layers import STANDARDS, Conv, Dropout, check_names, standardise
+from merjax.models.pooling import max_pool, means
 
 SIDE = 7  # of the map that the dense layers see
 
@@ -17,12 +16,10 @@ class VGGTrunk(nn.Module):
     Attributes:
         width: channels of the first stage; twice, four and eight times as many in the next, then no more.
         blocks: convolutions of each stage.
-        how: see `layers.Conv`.
     """
 
     width: int = 64
     blocks: tuple[int, ...] = (2, 2, 4, 4, 4)
-    how: str = "auto"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b y x o"]:
@@ -31,7 +28,7 @@ class VGGTrunk(nn.Module):
         for stage, blocks in enumerate(self.blocks):
             for _ in range(blocks):
                 width = self.width * 2 ** min(stage, 3)
-                x = nn.relu(Conv(width, bias=True, how=self.how, name=f"features_{place}")(x))
+                x = nn.relu(Conv(width, bias=True, name=f"features_{place}")(x))
                 place += 2
             x = keep(self, x, "stream_1") if stage == len(self.blocks) - 1 else x
             x = max_pool(x, 2, 2, 0) if min(x.shape[1:3]) > 1 else x
@@ -64,7 +61,6 @@ class VGG19(nn.Module):
         dropout: rate after the dense layers.
         standard: what the input is scaled to, see `layers.standardise`; "imagenet" for pretrained weights is OUR
             CHOICE.
-        how: see `layers.Conv`.
     """
 
     classes: int
@@ -73,11 +69,10 @@ class VGG19(nn.Module):
     hidden: int = 4096
     dropout: float = 0.5
     standard: str = "none"
-    how: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuses unknown names."""
-        check_names("vgg19", standard=(self.standard, tuple(STANDARDS)), how=(self.how, HOW))
+        check_names("vgg19", standard=(self.standard, tuple(STANDARDS)))
         super().__post_init__()
 
     @property
@@ -87,9 +82,9 @@ class VGG19(nn.Module):
 
     def setup(self) -> None:
         """The trunk and the head."""
-        self.trunk = VGGTrunk(self.width, self.blocks, self.how)
-        self.fc1 = Conv(self.hidden, SIDE, padding=0, bias=True, how=self.how)
-        self.fc2 = Conv(self.hidden, 1, bias=True, how=self.how)
+        self.trunk = VGGTrunk(self.width, self.blocks)
+        self.fc1 = Conv(self.hidden, SIDE, padding=0, bias=True)
+        self.fc2 = Conv(self.hidden, 1, bias=True)
         self.drops = Dropout(self.dropout), Dropout(self.dropout)
         self.fc3 = nn.Dense(self.classes)
 
@@ -108,12 +103,8 @@ class VGG19(nn.Module):
 def spread(x: Float[Array, "b h w c"]) -> Float[Array, "b y x c"]:
     """A map of at least 7 x 7 cells, each the mean of those that it overlaps; a side of 7 or more stays as it is."""
 
-    def cells(side: int) -> Float[np.ndarray, "count side"]:
+    def bounds(side: int) -> list[tuple[int, int]]:
         count = max(side, SIDE)
-        start, stop = np.arange(count) * side // count, -(-np.arange(1, count + 1) * side // count)
-        belongs = (start[:, None] <= np.arange(side)) & (np.arange(side) < stop[:, None])
-        return (belongs / belongs.sum(1, keepdims=True)).astype(np.float32)
+        return [(i * side // count, -(-(i + 1) * side // count)) for i in range(count)]
 
-    if min(x.shape[1:3]) >= SIDE:
-        return x
-    return jnp.einsum("yh,bhwc,xw->byxc", cells(x.shape[1]), x, cells(x.shape[2]))
+    return means(x, bounds(x.shape[1]), bounds(x.shape[2]))

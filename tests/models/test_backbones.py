@@ -10,7 +10,9 @@ from every_network import check_sizes, untrained
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from merjax.models.efficientnet import DepthwiseConv, EfficientNetB0, InvertedResidual, depthwise
+from merjax.models import cpu
+from merjax.models.conv import depthwise
+from merjax.models.efficientnet import EfficientNetB0, InvertedResidual
 from merjax.models.layers import standardise
 from merjax.models.pretrained import load
 from merjax.models.resnet import ResNet18, ResNet50
@@ -40,9 +42,10 @@ def shapes(net, x):
     return jax.eval_shape(lambda key: net.init(key, x, train=False), jax.random.key(0))
 
 
-def native(net):
-    """With the convolution that compiles in the least time."""
-    return net if isinstance(net, ViTB16) else net.clone(how="native")
+@pytest.fixture
+def plain(monkeypatch):
+    """As on a GPU or TPU: plain convolutions, which are compiled in the least time."""
+    monkeypatch.setattr(cpu, "here", lambda _: False)
 
 
 def formula(model, name, shape):
@@ -62,13 +65,13 @@ def formula(model, name, shape):
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_with_the_same_weights_a_backbone_gives_what_timm_gives(name):
+def test_with_the_same_weights_a_backbone_gives_what_timm_gives(name, plain):
     golden = np.load(GOLDEN)
     state = json.loads(str(golden[f"{name}/state"]))
     weights = {key: formula(name, key, shape) for key, shape in state.items() if not key.endswith("tracked")}
     x = np.random.RandomState(zlib.crc32((SALT + "input").encode())).standard_normal((2, 3, 224, 224))
     x = jnp.asarray(x.astype(np.float32).transpose(0, 2, 3, 1)[:, None])
-    net = native(NETS[name][0](classes=5))
+    net = NETS[name][0](classes=5)
     variables, report = load(shapes(net, x), weights)
     assert set(report.loaded) == set(weights)
     assert report[1:] == ((), (), ())
@@ -91,23 +94,10 @@ def test_stock_backbones_have_the_published_number_of_parameters(name):
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == count
 
 
-@pytest.mark.parametrize("name", [name for name in NETS if not name.startswith("vit")])
-def test_both_ways_to_convolve_give_the_same_logits(rng, name):
-    x = jnp.asarray(rng.normal(size=(2, 1, 36, 28, 3)).astype(np.float32))
-    net = SMALL[name]
-    variables = jax.jit(lambda key: native(net).init(key, x, train=False))(jax.random.key(0))
-    one, other = (
-        jax.jit(lambda v, x, how=how: net.clone(how=how).apply(v, x, train=False))(variables, x)
-        for how in ("native", "blocks")
-    )
-    assert float(np.abs(one).max()) > 0
-    np.testing.assert_allclose(other, one, atol=1e-5)
-
-
 @pytest.mark.parametrize("name", NETS)
-def test_training_reaches_every_parameter(rng, name):
+def test_training_reaches_every_parameter(rng, plain, name):
     x = jnp.asarray(rng.normal(size=(4, 1, 28, 28, 3)).astype(np.float32))
-    assert untrained(native(SMALL[name]).clone(dropout=0.0), x) == set()
+    assert untrained(SMALL[name].clone(dropout=0.0), x) == set()
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -116,7 +106,7 @@ def test_backbones_take_every_size(name):
 
 
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2)])
-def test_depthwise_convolution_in_numpy_and_for_several_folds_at_once(rng, size, stride):
+def test_depthwise_convolution_in_numpy_and_for_several_folds_at_once(rng, monkeypatch, size, stride):
     x = rng.normal(size=(2, 2, 9, 8, 3)).astype(np.float32)  # folds first
     kernel = rng.normal(size=(2, size, size, 1, 3)).astype(np.float32)
     padded = np.pad(x, ((0, 0), (0, 0), (size // 2,) * 2, (size // 2,) * 2, (0, 0)))
@@ -124,9 +114,9 @@ def test_depthwise_convolution_in_numpy_and_for_several_folds_at_once(rng, size,
     for fold, y, x_ in np.ndindex(2, *right.shape[2:4]):
         window = padded[fold, :, y * stride : y * stride + size, x_ * stride : x_ * stride + size]
         right[fold, :, y, x_] = (window * kernel[fold, :, :, 0]).sum((1, 2))
-    for how in ("native", "auto"):
-        layer = DepthwiseConv(size, stride, how)
-        got = jax.jit(jax.vmap(lambda k, x, layer=layer: layer.apply({"params": {"kernel": k}}, x)))(kernel, x)
+    for on_cpu in (True, False):
+        monkeypatch.setattr(cpu, "here", lambda _, on_cpu=on_cpu: on_cpu)
+        got = jax.jit(jax.vmap(lambda x, k: depthwise(x, k, stride)))(x, kernel)
         np.testing.assert_allclose(got, right, atol=1e-5)
 
 
@@ -228,26 +218,3 @@ def test_standardise_takes_the_mean_colour_to_zero():
 def test_impossible_arguments_are_refused(build, message):
     with pytest.raises(InputError, match=message):
         build()
-
-
-@pytest.mark.parametrize(("size", "stride", "shape"), [(3, 1, (5, 8)), (5, 1, (4, 3)), (3, 2, (7, 8)), (5, 2, (8, 5))])
-def test_the_depthwise_convolution_agrees_with_the_native_one_and_so_do_its_gradients(rng, size, stride, shape):
-    x = jnp.asarray(rng.normal(size=(2, 3, *shape, 6)), jnp.float32)  # two folds side by side
-    kernel = jnp.asarray(rng.normal(size=(2, size, size, 1, 6)), jnp.float32)
-
-    def native(x, kernel):
-        pad, numbers = [(size // 2, size // 2)] * 2, ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(
-            x, kernel, (stride, stride), pad, dimension_numbers=numbers, feature_group_count=6
-        )
-
-    def own(x, kernel):
-        return depthwise(x, kernel, stride)
-
-    expected, back = jax.vjp(jax.vmap(native), x, kernel)
-    found, own_back = jax.vjp(jax.vmap(own), x, kernel)
-    dy = jnp.asarray(rng.normal(size=expected.shape), jnp.float32)
-    for one, other in zip((found, *own_back(dy)), (expected, *back(dy)), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
-    half = jax.vjp(jax.vmap(own), x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))[1](dy.astype(jnp.bfloat16))
-    assert [one.dtype for one in half] == [jnp.bfloat16] * 2

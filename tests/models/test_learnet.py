@@ -5,7 +5,6 @@ import pytest
 from every_network import check_sizes, untrained
 
 from merjax.models.learnet import LEARNet, same
-from merjax.types import InputError
 
 
 @pytest.mark.parametrize(("classes", "count"), [(5, 1_866_757), (8, 1_867_528)])
@@ -44,7 +43,7 @@ def plain(variables, x):
 
 @pytest.mark.parametrize("side", [112, 49])  # even sides, and odd ones, whose padding differs
 def test_learnet_is_the_published_description(rng, side):
-    net = LEARNet(classes=5, how="native")
+    net = LEARNet(classes=5)
     x = jnp.asarray(rng.normal(size=(2, 1, side, side, 3)).astype(np.float32))
     variables = jax.jit(lambda key: net.init(key, x, train=False))(jax.random.key(0))
     moved = jax.tree.map(lambda leaf: leaf + 0.1 * np.abs(rng.normal(size=leaf.shape)).astype(np.float32), variables)
@@ -54,7 +53,7 @@ def test_learnet_is_the_published_description(rng, side):
 
 
 def test_running_statistics_move_by_a_hundredth(rng):
-    net = LEARNet(classes=5, dropout=0.0, how="native")
+    net = LEARNet(classes=5, dropout=0.0)
     x = jnp.asarray(rng.normal(size=(4, 1, 32, 32, 3)).astype(np.float32))
     variables = jax.jit(lambda key: net.init(key, x, train=False))(jax.random.key(0))
     _, changed = net.apply(variables, x, train=True, mutable=["batch_stats"])
@@ -67,7 +66,7 @@ def test_running_statistics_move_by_a_hundredth(rng):
 
 
 def test_training_reaches_every_parameter_at_any_size(rng):
-    net = LEARNet(classes=3, dropout=0.0, how="native")
+    net = LEARNet(classes=3, dropout=0.0)
     assert untrained(net, jnp.asarray(rng.normal(size=(4, 1, 28, 28, 3)).astype(np.float32))) == set()
     check_sizes(net, 28, 112)
 
@@ -76,8 +75,3 @@ def test_an_odd_zero_goes_after_the_image():
     x = jnp.ones((1, 4, 5, 1))
     np.testing.assert_array_equal(same(x, 3)[0, :, :, 0].sum(0), [0, 4, 4, 4, 4, 4, 0])
     np.testing.assert_array_equal(same(x, 3)[0, :, :, 0].sum(1), [5, 5, 5, 5, 0])
-
-
-def test_an_unknown_way_to_convolve_is_refused():
-    with pytest.raises(InputError, match=r"model\.learnet\.how is 'fft'"):
-        LEARNet(classes=5, how="fft")
