@@ -110,11 +110,12 @@ class Maker:
         self.recipe = recipe
         self.made_by = pick(INPUTS, "input.name", recipe.input)
         self.method = "tvl1" if recipe.flow == "auto" else recipe.flow
-        flow, size = pick(FLOWS, "flow.name", self.method), batch_size()
+        self.size = size = batch_size()
+        flow = pick(FLOWS, "flow.name", self.method)
         between = partial(flow.compute, **recipe.flow_arguments)
-        self.between: Callable[[Sequence[Pair]], list[np.ndarray]] = (
-            (lambda pairs: [np.asarray(between(*pair)) for pair in pairs]) if flow.host else batched(between, size)
-        )
+        self.between = batched(between, size)
+        if flow.host:
+            self.between = lambda pairs: [np.asarray(between(*pair)) for pair in pairs]
         self.with_strain = batched(partial(with_strain, form=recipe.strain), size)
         self.edit = batched(partial(edit, **recipe.edit), size) if recipe.edit else None
         self.make = batched(partial(self.made_by.make, **recipe.arguments), size)
@@ -223,8 +224,6 @@ def prepare(dataset: Dataset, recipe: Recipe) -> tuple[Samples, tuple[str, ...]]
     # Loading and OpenCV's flow keep cores of the host busy beside an accelerator.
     workers = max(len(devices), min(4, os.cpu_count() or 1))
 
-    size = batch_size()
-
     def load_and_make(job: tuple[int, Sequence[Annotation]]) -> list[tuple[np.ndarray, str]]:
         number, annotations = job
         with jax.default_device(devices[number % len(devices)]):
@@ -234,7 +233,8 @@ def prepare(dataset: Dataset, recipe: Recipe) -> tuple[Samples, tuple[str, ...]]
     pool, threads = ThreadPoolExecutor(workers), cv2.getNumThreads()
     cv2.setNumThreads(1)  # clips go side by side; threads within each would wait for one another
     try:
-        batches = [dataset.clips[first : first + size] for first in range(0, len(dataset.clips), size)]
+        starts = range(0, len(dataset.clips), maker.size)
+        batches = [dataset.clips[start : start + maker.size] for start in starts]
         inputs = itertools.chain.from_iterable(pool.map(load_and_make, enumerate(batches)))
         for clip, (x, digest) in zip(
             dataset.clips, tqdm(inputs, "inputs", len(dataset.clips), unit="clip", delay=2), strict=True

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -18,7 +19,8 @@ def batched(function: Callable[..., Any], size: int) -> Callable[[Sequence[tuple
     Returns:
         A function from the tuples to their results, in the same order, as NumPy arrays.
     """
-    one, many = jax.jit(function), jax.jit(jax.vmap(function))
+    one = jax.jit(function)
+    many = jax.jit(lambda items: jax.vmap(function)(*map(jnp.stack, zip(*items, strict=True))))
 
     def results(items: Sequence[tuple[Any, ...]]) -> list[Any]:
         if size == 1:
@@ -30,8 +32,8 @@ def batched(function: Callable[..., Any], size: int) -> Callable[[Sequence[tuple
         for group in groups.values():
             for first in range(0, len(group), size):
                 some = group[first : first + size]
-                filled = some + some[-1:] * (size - len(some))
-                made = jax.device_get(many(*map(np.stack, zip(*(items[number] for number in filled), strict=True))))
+                placed = jax.device_put([items[number] for number in some])  # what fills the batch is not sent again
+                made = jax.device_get(many(placed + placed[-1:] * (size - len(some))))
                 for place, number in enumerate(some):
                     found[number] = jax.tree.map(lambda array, place=place: array[place, ...].copy(), made)
         return [found[number] for number in range(len(items))]

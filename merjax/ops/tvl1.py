@@ -248,7 +248,7 @@ def settle(
     inner: int,
     outer: int,
     median: int,
-    every: int = 1,
+    every: int,
 ) -> Field:
     """Repeats a step until the flow rests: `outer` rounds of `inner` steps and one median filter, or fewer.
 
