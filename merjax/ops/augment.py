@@ -72,7 +72,7 @@ def rotate(
     if vector:
         u, v = x[..., :1], x[..., 1:2]
         x = jnp.concatenate([cos * u - sin * v, sin * u + cos * v, x[..., 2:]], axis=-1)
-    planes = x.transpose(0, 3, 1, 2).reshape(p * c, h, -1)  # width, not channels, along the lanes of a TPU
+    planes = x.transpose(0, 3, 1, 2).reshape(p * c, h, -1)  # channels, only 3 long, not innermost
     planes = _resample(planes, sin / cos * row, (1 / cos - 1) * column, across, axis=2)
     planes = _resample(_widen(planes, sum(down), axis=1), -sin * column, (cos - 1) * row, down, axis=1)
     return planes.reshape(p, c, h, w).transpose(0, 2, 3, 1)
