@@ -1,12 +1,13 @@
 """From clips to Samples: loads every clip, makes its network input, keeps it on disk, stacks the results.
 
-Each device works on a clip of its own: a GPU, or a core of the CPU. An input is looked up by what it is made of
-(`cache`), and so is the flow between two frames: another weight of COF needs no new flow.
+Each core of the CPU works on a clip of its own; an accelerator, which one clip would not fill, on a batch of them. An
+input is looked up by what it is made of (`cache`), and so is the flow between two frames: another weight of COF needs
+no new flow.
 """
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from merjax import cache
 from merjax.ops import INPUTS
+from merjax.ops.batch import batched
 from merjax.ops.edit import edit
 from merjax.ops.optical_flow import FLOWS, grey
 from merjax.ops.strain import FORMS, with_strain
@@ -29,6 +31,7 @@ FRAMES_STEP = 16  # clips are padded to a multiple of this many frames: a handfu
 FROM_FRAMES = ("frames", "length", "apex", "onset_apex", "apex_offset", "flows", "intensity")  # what frames can give
 PHASES = ("onset_apex", "apex_offset")
 FLOW_NAMES = ("auto", *FLOWS)
+Pair = tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]
 
 
 class Recipe(NamedTuple):
@@ -95,73 +98,101 @@ def traced(recipe: Recipe, size: int = 64) -> jax.ShapeDtypeStruct:
     return jax.eval_shape(partial(made_by.make, **recipe.arguments), *[clip[name] for name in made_by.needs])
 
 
+def batch_size() -> int:
+    """Clips, or pairs of frames, that one program takes; 16 on accelerators is OUR CHOICE, not measured on a card."""
+    return 1 if jax.default_backend() == "cpu" else 16
+
+
 class Maker:
-    """Makes one clip's input after another by a recipe; may be called from several threads."""
+    """Makes the inputs of clips by a recipe; may be called from several threads."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.made_by = pick(INPUTS, "input.name", recipe.input)
         self.method = "tvl1" if recipe.flow == "auto" else recipe.flow
+        self.size = size = batch_size()
         flow = pick(FLOWS, "flow.name", self.method)
         between = partial(flow.compute, **recipe.flow_arguments)
-        self.between: Callable[..., Any] = between if flow.host else jax.jit(between)
-        self.with_strain = jax.jit(partial(with_strain, form=recipe.strain))
-        self.edit = jax.jit(partial(edit, **recipe.edit)) if recipe.edit else None
-        self.make = jax.jit(partial(self.made_by.make, **recipe.arguments))
+        self.between = batched(between, size)
+        if flow.host:
+            self.between = lambda pairs: [np.asarray(between(*pair)) for pair in pairs]
+        self.with_strain = batched(partial(with_strain, form=recipe.strain), size)
+        self.edit = batched(partial(edit, **recipe.edit), size) if recipe.edit else None
+        self.make = batched(partial(self.made_by.make, **recipe.arguments), size)
 
     def __call__(self, clip: Clip) -> tuple[Float[np.ndarray, "p h w c"], str]:
-        """The input of a clip, from the cache if it was made before, and a digest of what it is made from."""
-        found = given_parts(clip)
+        """The input of one clip, and a digest, as `many` gives them."""
+        return self.many([clip])[0]
+
+    def many(self, clips: Sequence[Clip]) -> list[tuple[Float[np.ndarray, "p h w c"], str]]:
+        """The input of each clip, from the cache if it was made before, and a digest of what it is made from."""
+        given = [given_parts(clip) for clip in clips]
         if self.recipe.flow != "auto":
-            found = {name: part for name, part in found.items() if name not in PHASES}
+            given = [{name: part for name, part in found.items() if name not in PHASES} for found in given]
+        contents = [cache.digest(self.used(found)) for found in given]
+        names = [cache.key({"recipe": self.recipe._asdict()}, content) for content in contents]
+        made = recalled(names, lambda missing: self.make(self.parts([given[number] for number in missing])))
+        return list(zip(made, contents, strict=True))
+
+    def used(self, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """What the input is made from, of what a clip comes with."""
         used = set(self.made_by.needs)
         if not used <= set(found):
             used |= {"frames", "length"} | ({"apex"} if used & set(PHASES) else set())
-        content = cache.digest({name: part for name, part in found.items() if name in used})
-        name = cache.key({"recipe": self.recipe._asdict()}, content)
-        x = cache.recall(name)
-        if x is None:
-            x = np.asarray(self.make(*self.parts(found)))
-            cache.keep(name, x)
-        return x, content
+        return {name: part for name, part in found.items() if name in used}
 
-    def parts(self, found: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """The parts that the input needs, in its order, from what a clip comes with."""
-        missing = [name for name in self.made_by.needs if name not in found]
-        if "frames" in found:
-            found = found | {"frames": padded(found["frames"])}
-            if self.edit is not None:
-                edited = self.edit(found["frames"], found["length"], found["apex"])
-                found |= zip(("frames", "length", "apex"), map(np.asarray, edited), strict=True)
-        for name in missing:
-            found[name] = self.from_frames(name, found["frames"], int(found["length"]), int(found["apex"]))
-        return [found[name] for name in self.made_by.needs]
+    def parts(self, given: Sequence[dict[str, np.ndarray]]) -> list[tuple[np.ndarray, ...]]:
+        """The parts that the input needs, in its order, from what each clip comes with."""
+        clips = [found | {"frames": padded(found["frames"])} if "frames" in found else found for found in given]
+        if self.edit is not None:
+            names = ("frames", "length", "apex")
+            shown = [number for number, found in enumerate(clips) if "frames" in found]
+            edited = self.edit([tuple(clips[number][name] for name in names) for number in shown])
+            for number, arrays in zip(shown, edited, strict=True):
+                clips[number] = clips[number] | dict(zip(names, arrays, strict=True))
+        for name in self.made_by.needs:
+            without = [number for number, found in enumerate(given) if name not in found]
+            computed = self.from_frames(name, [clips[number] for number in without])
+            for number, part in zip(without, computed, strict=True):
+                clips[number] = clips[number] | {name: part}
+        return [tuple(found[name] for name in self.made_by.needs) for found in clips]
 
-    def from_frames(
-        self, name: str, frames: UInt8[np.ndarray, "t h w c"], length: int, apex: int
-    ) -> Float[np.ndarray, "..."]:
+    def from_frames(self, name: str, clips: Sequence[dict[str, np.ndarray]]) -> list[Float[np.ndarray, "..."]]:
         """A part that is computed from frames: flow of a phase, flow of consecutive frames, or motion intensity."""
-        greys = [np.asarray(grey(frame)) for frame in frames[:length]]
-        if name in PHASES:
-            first, second = (0, apex) if name == "onset_apex" else (apex, length - 1)
-            return np.asarray(self.with_strain(self.phase(greys[first], greys[second])))
-        if name == "flows":  # as many as there are frames, the last ones padding
-            flows = [np.asarray(self.between(*pair)) for pair in itertools.pairwise(greys)]
-            still = np.zeros((*frames.shape[1:3], 2), np.float32)
-            return np.stack(flows + [still] * (len(frames) - len(flows)))
-        # "intensity": how far the face is from its onset, as the mean length of the flow
-        speed = [np.linalg.norm(self.between(greys[0], image), axis=-1).mean() for image in greys]
-        return np.pad(np.array(speed, np.float32), (0, len(frames) - length))
+        if name not in PHASES:
+            return [self.course(name, clip["frames"], int(clip["length"])) for clip in clips]
+        ends = [(0, clip["apex"]) if name == "onset_apex" else (clip["apex"], clip["length"] - 1) for clip in clips]
+        pairs = [
+            (np.asarray(grey(clip["frames"][first])), np.asarray(grey(clip["frames"][second])))
+            for clip, (first, second) in zip(clips, ends, strict=True)
+        ]
+        return self.with_strain([(flow,) for flow in self.phases(pairs)])
 
-    def phase(self, first: Float[np.ndarray, "h w"], second: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w 2"]:
-        """Flow between two grey images, from the cache if it was computed before."""
-        content = cache.digest({"first": first, "second": second})
-        name = cache.key({"flow": self.method, **self.recipe.flow_arguments}, content)
-        flow = cache.recall(name)
-        if flow is None:
-            flow = np.asarray(self.between(first, second))
-            cache.keep(name, flow)
-        return flow
+    def course(self, name: str, frames: UInt8[np.ndarray, "t h w c"], length: int) -> Float[np.ndarray, "..."]:
+        """The flow of consecutive frames, or the motion intensity of every frame; zero for padding."""
+        greys = [np.asarray(grey(frame)) for frame in frames[:length]]
+        if name == "flows":
+            made = np.array(self.between(list(itertools.pairwise(greys)))).reshape(-1, *frames.shape[1:3], 2)
+        else:  # "intensity": how far the face is from its onset, as the mean length of the flow
+            flows = self.between([(greys[0], image) for image in greys])
+            made = np.array([np.linalg.norm(flow, axis=-1).mean() for flow in flows], np.float32)
+        return np.concatenate([made, np.zeros((len(frames) - len(made), *made.shape[1:]), np.float32)])
+
+    def phases(self, pairs: Sequence[Pair]) -> list[Float[np.ndarray, "h w 2"]]:
+        """Flow between two grey images each, from the cache if it was computed before."""
+        contents = [cache.digest({"first": first, "second": second}) for first, second in pairs]
+        names = [cache.key({"flow": self.method, **self.recipe.flow_arguments}, content) for content in contents]
+        return recalled(names, lambda missing: self.between([pairs[number] for number in missing]))
+
+
+def recalled(names: Sequence[str], make: Callable[[list[int]], list[np.ndarray]]) -> list[np.ndarray]:
+    """Arrays by name from the cache; the positions of those that it lacks go to `make`, and what that gives is kept."""
+    found = [cache.recall(name) for name in names]
+    missing = [number for number, array in enumerate(found) if array is None]
+    for number, array in zip(missing, make(missing), strict=True):
+        cache.keep(names[number], array)
+        found[number] = array
+    return [array for array in found if array is not None]
 
 
 def subjects_of(dataset: Dataset) -> tuple[np.ndarray, list[str]]:
@@ -193,16 +224,18 @@ def prepare(dataset: Dataset, recipe: Recipe) -> tuple[Samples, tuple[str, ...]]
     # Loading and OpenCV's flow keep cores of the host busy beside an accelerator.
     workers = max(len(devices), min(4, os.cpu_count() or 1))
 
-    def one(job: tuple[int, Annotation]) -> tuple[np.ndarray, str]:
-        number, annotation = job
+    def load_and_make(job: tuple[int, Sequence[Annotation]]) -> list[tuple[np.ndarray, str]]:
+        number, annotations = job
         with jax.default_device(devices[number % len(devices)]):
-            return maker(dataset.load(annotation))
+            return maker.many([dataset.load(annotation) for annotation in annotations])
 
     made, digests = list[np.ndarray](), list[str]()
     pool, threads = ThreadPoolExecutor(workers), cv2.getNumThreads()
     cv2.setNumThreads(1)  # clips go side by side; threads within each would wait for one another
     try:
-        inputs = pool.map(one, enumerate(dataset.clips))
+        starts = range(0, len(dataset.clips), maker.size)
+        batches = [dataset.clips[start : start + maker.size] for start in starts]
+        inputs = itertools.chain.from_iterable(pool.map(load_and_make, enumerate(batches)))
         for clip, (x, digest) in zip(
             dataset.clips, tqdm(inputs, "inputs", len(dataset.clips), unit="clip", delay=2), strict=True
         ):

@@ -83,6 +83,40 @@ def test_flow_inputs_can_be_made_of_frames(flow):
     assert fall.mean() == pytest.approx(1.0, abs=0.25)
 
 
+def crowd(lengths, side=12):
+    """Clips of several lengths that move smoothly; the second to last comes with flow of its own."""
+    clips = tuple(Annotation("d", f"s{i}", f"c{i}", 0) for i in range(len(lengths)))
+    shown = {}
+    for i, (clip, length) in enumerate(zip(clips, lengths, strict=True)):
+        course = (0.2 + 0.1 * i) * np.arange(length) * np.where(np.arange(length) <= length // 2, 1.0, 0.9)
+        own = np.full((side, side, 3), 0.1 * i, np.float32) if i == len(lengths) - 2 else None
+        frames = blobs(course)[:, :side, :side]
+        shown[clip.clip] = Clip(frames=frames, apex=length // 2, onset_apex=own, apex_offset=own)
+    return Dataset("drawn", ("a", "b"), clips, lambda clip: shown[clip.clip])
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_batches_of_an_accelerator_give_what_clips_alone_give(monkeypatch, tmp_path, name):
+    edited = {"interpolate": "linear", "to": 9} if name in ("mesti", "two_phases") else {}
+    data, recipe = crowd([5, 17, 16, 6, 20, 7]), Recipe(name, edit=edited)
+    alone, digests = prepare_with_digests(data, recipe)
+    monkeypatch.setattr("merjax.prepare.batch_size", lambda: 4)
+    monkeypatch.setenv("MERJAX_CACHE", str(tmp_path))
+    some = prepare(data._replace(clips=data.clips[1:3]), recipe)
+    kept = counted(monkeypatch)
+    together, same = prepare_with_digests(data, recipe)
+    assert same == digests
+    np.testing.assert_array_equal(together.x[1:3], some.x)
+    np.testing.assert_allclose(together.x, alone.x, atol=2e-3)
+    assert kept.count(alone.x[0].shape) == 4  # of six, two were there
+
+
+def test_a_batch_of_two_sizes_is_refused_as_clips_alone_are(monkeypatch, rng):
+    monkeypatch.setattr("merjax.prepare.batch_size", lambda: 4)
+    with pytest.raises(InputError, match="clip d/s1/c1 is 10 x 10 pixels, where the clips before it are 12 x 12"):
+        prepare(dataset([(5, 12), (5, 10)], rng), Recipe("apex"))
+
+
 def test_the_form_of_the_strain_is_an_argument_of_the_recipe():
     x = [prepare(moving(), Recipe("onset_apex", {"unit": "given"}, flow="dis", strain=form)).x for form in FORMS]
     assert (np.asarray(x[0] - x[1])[..., 2] >= -1e-6).all()

@@ -10,10 +10,10 @@ from jaxtyping import Array, Float, Int
 from merjax.ops.rank_pool import Frames, dynamic_image, linear_weights, rank_pool, rescale
 
 
-def grey(image: Float[Array, "h w c"]) -> Float[Array, "h w"]:
+def grey(image: Float[Array, "*n c"]) -> Float[Array, "*n"]:
     """Luma of an RGB image (0.299, 0.587, 0.114); the mean of the channels of any other, signed images included."""
     if image.shape[-1] == 3:
-        return image @ jnp.array([0.299, 0.587, 0.114], jnp.float32)
+        return jnp.dot(image, jnp.array([0.299, 0.587, 0.114], jnp.float32), precision="highest")
     return image.mean(-1)
 
 
@@ -29,8 +29,15 @@ def frame_difference(frames: Frames) -> Float[Array, " t"]:
     Source: the paper does not say how intensity is measured; OUR CHOICE, on frames as they come: histogram
     equalisation, if wanted, belongs before.
     """
-    onset = frames[0].astype(jnp.float32)
-    return jax.lax.map(lambda frame: jnp.abs(grey(frame.astype(jnp.float32) - onset)).mean(), frames)
+
+    def difference(frames: Frames) -> Float[Array, " t"]:
+        return jnp.abs(grey(frames.astype(jnp.float32) - onset)).mean((1, 2))
+
+    def one_by_one(frames: Frames) -> Float[Array, " t"]:  # on a CPU a float copy of a clip costs more than a loop
+        return jax.lax.map(lambda frame: difference(frame[None])[0], frames)
+
+    onset = frames[:1].astype(jnp.float32)
+    return jax.lax.platform_dependent(frames, cpu=one_by_one, default=difference)
 
 
 def midi_of(

@@ -1,8 +1,7 @@
 """Rank pooling of one clip: dynamic images of the whole, by phase, and around the apex.
 
 A clip comes padded: `frames` holds `t` frames of which the first `length` count, and `apex` is a 0-based position among
-them, so that clips of many lengths share one compilation. Frames stay uint8 and are accumulated a few at a time: a
-float copy of a clip costs more than the sum. Inputs give [p h w c], one image for each stream.
+them, so that clips of many lengths share one compilation. Inputs give [p h w c], one image for each stream.
 """
 
 import jax
@@ -94,6 +93,36 @@ SCALES = ("minmax", "symmetric", "saturated", "none")
 COEFFICIENTS = {"harmonic": harmonic_weights, "linear": linear_weights, "faulty_port": faulty_port_weights}
 
 
+def _add_at_once(frames: Frames, weights: Float[Array, " t"]) -> Float[Array, "h w c"]:
+    """Weighted sum of frames in one launch; true float32, which an accelerator's products are not by default.
+
+    Frames keep their shape: a flattened clip costs a TPU a copy of it in another layout.
+    """
+    return jnp.tensordot(weights, frames.astype(jnp.float32), 1, precision="highest")
+
+
+def _add_in_turn(frames: Frames, weights: Float[Array, " t"]) -> Float[Array, "h w c"]:
+    """The same sum, FRAMES_A_STEP frames at a time.
+
+    The bytes of a large clip are then read once and no float copy is made, which on a CPU costs more than the sum.
+    """
+    rows = frames.reshape(len(frames), -1)  # one long axis per frame is what the compiler vectorises best
+
+    def add(start: int | Int[Array, ""], count: int, image: float | Float[Array, " n"]) -> Float[Array, " n"]:
+        for i in range(count):
+            image += weights[start + i] * rows[start + i].astype(jnp.float32)
+        return jnp.asarray(image)
+
+    # Those that fill no whole step come first, so that nothing need be set to zero: every pass wakes all threads.
+    rest = (len(rows) - 1) % FRAMES_A_STEP + 1
+    steps = (len(rows) - rest) // FRAMES_A_STEP
+    image = add(0, rest, 0.0)
+    image = jax.lax.fori_loop(
+        0, steps, lambda step, image: add(rest + step * FRAMES_A_STEP, FRAMES_A_STEP, image), image
+    )
+    return image.reshape(frames.shape[1:])
+
+
 def rank_pool(frames: Frames, weights: Float[Array, " t"]) -> Float[Array, "h w c"]:
     """Weighted sum of frames.
 
@@ -107,23 +136,10 @@ def rank_pool(frames: Frames, weights: Float[Array, " t"]) -> Float[Array, "h w 
     Returns:
         The pooled image, unscaled and signed, in grey levels times weight.
     """
-    rows = frames.reshape(frames.shape[0], -1)  # one long axis per frame is what the compiler vectorises best
-
-    def add(start: int | Int[Array, ""], count: int, image: float | Float[Array, " hwc"]) -> Float[Array, " hwc"]:
-        for i in range(count):
-            image += weights[start + i] * rows[start + i].astype(jnp.float32)
-        return jnp.asarray(image)
-
-    # Those that fill no whole step come first, so that nothing need be set to zero: every pass wakes all threads.
-    rest = (len(rows) - 1) % FRAMES_A_STEP + 1
-    image = add(0, rest, 0.0)
-    steps = (len(rows) - rest) // FRAMES_A_STEP
-    image = jax.lax.fori_loop(
-        0, steps, lambda step, image: add(rest + step * FRAMES_A_STEP, FRAMES_A_STEP, image), image
-    )
+    image = jax.lax.platform_dependent(frames, weights, cpu=_add_in_turn, default=_add_at_once)
     rounding = len(frames) * jnp.finfo(jnp.float32).eps * jnp.abs(weights).sum()  # of sums of numbers like these
-    still = jnp.abs(image) <= rounding * jnp.abs(rows[jnp.argmax(weights != 0)].astype(jnp.float32))
-    return jnp.where(still, 0.0, image).reshape(frames.shape[1:])
+    still = jnp.abs(image) <= rounding * jnp.abs(frames[jnp.argmax(weights != 0)].astype(jnp.float32))
+    return jnp.where(still, 0.0, image)
 
 
 def rescale(image: Float[Array, "h w c"], scale: str = "minmax") -> Float[Array, "h w c"]:

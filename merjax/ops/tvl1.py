@@ -5,7 +5,8 @@ Bischof 2007; Sanchez, Meinhardt-Llopis, Facciolo, IPOL 2013). At each scale `se
 linearised; then a data step, which a threshold solves per pixel, takes turns with a smoothing step in dual variables.
 
 Grey levels are 0..255. Planes are [h w], one for each unknown, so that every step is a few shifted sums: the only
-gather is the warp. A pair stops by its own convergence, also under `vmap`, where a finished pair is kept as it is.
+gather is the warp, and a TPU warps without one. A pair stops by its own convergence, also under `vmap`, where a
+finished pair is kept as it is.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,22 @@ SMALLEST = 16  # pixels; a coarser scale would be shorter than this on one side 
 FLAT = 1e-10  # squared gradient below which a pixel says nothing about motion
 
 
+class Pace(NamedTuple):
+    """What depends on the processor: steps between two looks at convergence, and pairs worked on side by side."""
+
+    steps: int
+    pairs: int
+
+
+def pace() -> Pace:
+    """The pace for the default processor.
+
+    The host reads a loop's condition back from an accelerator at every look, and one pair does not fill it. 10 and 32
+    are OUR CHOICE, not measured on a card.
+    """
+    return Pace(1, 1) if jax.default_backend() == "cpu" else Pace(10, 32)
+
+
 class Field(NamedTuple):
     """Unknowns of one scale: the flow and the dual variables of its two gradients."""
 
@@ -32,6 +49,9 @@ class Field(NamedTuple):
     u_y: Float[Array, "h w"]
     v_x: Float[Array, "h w"]
     v_y: Float[Array, "h w"]
+
+
+Progress = tuple[Array, Array, Field]  # steps or rounds taken, the change by the last step, the field
 
 
 class Residual(NamedTuple):
@@ -83,10 +103,19 @@ def warp(
         A plane of the size of `image`.
     """
     h, w = image.shape
-    stride = w + 3
-    pixels = jnp.pad(image, ((1, 2), (1, 2)), mode="edge").reshape(-1)
     x = jnp.clip(jnp.arange(w, dtype=u.dtype)[None, :] + u, 0, w - 1)
     y = jnp.clip(jnp.arange(h, dtype=v.dtype)[:, None] + v, 0, h - 1)
+    wide = jnp.pad(image, ((1, 2), (1, 2)), mode="edge")
+    fetch, multiply = (partial(way, slope=slope) for way in (_fetch, _multiply))
+    return jax.lax.platform_dependent(wide, x, y, tpu=multiply, default=fetch)
+
+
+def _fetch(
+    wide: Float[Array, "_ _"], x: Float[Array, "h w"], y: Float[Array, "h w"], *, slope: float
+) -> Float[Array, "h w"]:
+    """Pixels at (x, y) by their 4 x 4 neighbours; `wide` begins one pixel before (0, 0)."""
+    stride = wide.shape[1]
+    pixels = wide.reshape(-1)
     left, top = jnp.floor(x), jnp.floor(y)
     corner = top.astype(jnp.int32) * stride + left.astype(jnp.int32)  # of the 4 x 4 pixels around the point
 
@@ -98,7 +127,24 @@ def warp(
         return total + cubic(y - top + (1 - i), slope) * row
 
     # A loop, so that the compiler does not warp anew for each neighbour that the gradient reads.
-    return jax.lax.fori_loop(0, 4, add_row, jnp.zeros_like(u))
+    return jax.lax.fori_loop(0, 4, add_row, jnp.zeros_like(x))
+
+
+def _multiply(
+    wide: Float[Array, "_ _"], x: Float[Array, "h w"], y: Float[Array, "h w"], *, slope: float
+) -> Float[Array, "h w"]:
+    """The same as sums over whole columns, then over whole rows, most of whose weights are zero.
+
+    A TPU multiplies matrices faster than it fetches single pixels.
+    """
+
+    def weights(at: Float[Array, "h w"], size: int) -> Float[Array, "h w {size}"]:
+        t = at[..., None] + 1 - jnp.arange(size, dtype=at.dtype)[None, None, :]
+        return jnp.where(jnp.abs(t) < 2, cubic(t, slope), 0.0)
+
+    height, width = wide.shape
+    columns = jnp.einsum("yxi,ij->yxj", weights(y, height), wide, precision="highest")
+    return (columns * weights(x, width)).sum(-1)
 
 
 def median_filter(image: Float[Array, "h w"], *, size: int) -> Float[Array, "h w"]:
@@ -195,31 +241,54 @@ def step(field: Field, residual: Residual, *, tau: float, lam: float, theta: flo
 
 
 def settle(
-    field: Field, one_step: Callable[[Field], Field], *, epsilon: float, inner: int, outer: int, median: int
+    field: Field,
+    one_step: Callable[[Field], Field],
+    *,
+    epsilon: float,
+    inner: int,
+    outer: int,
+    median: int,
+    every: int,
 ) -> Field:
     """Repeats a step until the flow rests: `outer` rounds of `inner` steps and one median filter, or fewer.
 
     Steps and rounds end when a step changes the flow by no more than `epsilon` pixels (root of the mean square).
+
+    Args:
+        field: where to start.
+        one_step: gives the next field.
+        epsilon: see `tvl1`, as `inner`, `outer` and `median`.
+        inner: most steps of a round.
+        outer: most rounds.
+        median: side of the median filter.
+        every: steps between two looks at convergence; those after it change nothing.
     """
 
-    def moves(state: tuple[Array, Array, Field], most: int) -> Bool[Array, ""]:
+    def moves(state: Progress, most: int) -> Bool[Array, ""]:
         count, change, _ = state
         return (count < most) & (change > epsilon**2)
 
-    def again(state: tuple[Array, Array, Field]) -> tuple[Array, Array, Field]:
+    def again(state: Progress) -> Progress:
         count, _, old = state
         new = one_step(old)
         return count + 1, jnp.mean((new.u - old.u) ** 2 + (new.v - old.v) ** 2), new
 
-    def one_round(state: tuple[Array, Array, Field]) -> tuple[Array, Array, Field]:
+    def again_if_it_moves(_: Array, state: Progress) -> Progress:
+        moving = moves(state, inner)
+        return jax.tree.map(lambda new, old: jnp.where(moving, new, old), again(state), state)
+
+    def some(state: Progress) -> Progress:
+        return jax.lax.fori_loop(1, every, again_if_it_moves, again(state))
+
+    def one_round(state: Progress) -> Progress:
         count, _, field = state
-        _, change, field = jax.lax.while_loop(partial(moves, most=inner), again, (no, moving, field))
+        _, change, field = jax.lax.while_loop(partial(moves, most=inner), some, (no, infinite, field))
         u, v = median_filter(field.u, size=median), median_filter(field.v, size=median)
         return count + 1, change, field._replace(u=u, v=v)
 
-    moving = jnp.full_like(field.u, jnp.inf, shape=())  # like the planes, so that it may differ between devices
-    no = jnp.zeros((), jnp.int32)
-    return jax.lax.while_loop(partial(moves, most=outer), one_round, (no, moving, field))[2]
+    # Like the planes, so that they may differ between devices.
+    no, infinite = jnp.zeros_like(field.u, jnp.int32, shape=()), jnp.full_like(field.u, jnp.inf, shape=())
+    return jax.lax.while_loop(partial(moves, most=outer), one_round, (no, infinite, field))[2]
 
 
 def tvl1(
@@ -278,7 +347,8 @@ def tvl1(
     def refine(_: Array, field: Field, *, first: Float[Array, "h w"], second: Float[Array, "h w"]) -> Field:
         residual = linearise(first, second, field, slope=slope)
         one_step = partial(step, residual=residual, tau=tau, lam=lam, theta=theta)
-        return settle(field, one_step, epsilon=epsilon, inner=inner, outer=outer, median=median)
+        limits = {"inner": inner, "outer": outer, "every": pace().steps}
+        return settle(field, one_step, epsilon=epsilon, median=median, **limits)
 
     coarse_to_fine = pyramid(pair, scales, scale_step)[::-1]
     flow = jnp.zeros_like(coarse_to_fine[0])
@@ -293,18 +363,17 @@ def tvl1(
 
 
 def tvl1_pairs(
-    first: Num[Host, "n h w"], second: Num[Host, "n h w"], *, chunk: int = 1, **constants: Any
+    first: Num[Host, "n h w"], second: Num[Host, "n h w"], *, chunk: int | None = None, **constants: Any
 ) -> Float[Array, "n h w 2"]:
     """TV-L1 flow of many pairs of one size; no pair's flow depends on the others.
 
     Args:
         first: grey levels 0..255.
         second: as `first`.
-        chunk: pairs worked on side by side, under `vmap`; 1 takes them one after the other, which suits a CPU. What is
-            best on a GPU was not measured.
+        chunk: pairs worked on side by side, under `vmap`; 1 takes them one after the other; by default as `pace` says.
         **constants: keyword arguments of `tvl1`.
 
     Returns:
         Flow as `tvl1` gives it.
     """
-    return jax.lax.map(lambda pair: tvl1(*pair, **constants), (first, second), batch_size=chunk)
+    return jax.lax.map(lambda pair: tvl1(*pair, **constants), (first, second), batch_size=chunk or pace().pairs)

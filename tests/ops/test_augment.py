@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
 
 from merjax.ops import augment, colour
+from merjax.types import InputError
 
 
 def sample(rng, p=2, h=9, w=11):
@@ -40,44 +40,101 @@ def test_flow_of_the_mirror_image_is_the_flipped_flow():
 
 def test_shift_moves_down_and_right_and_repeats_the_border(rng):
     x = sample(rng)
-    moved = augment.shift(x, jnp.array([1, -2]))
+    moved = augment.shift(x, jnp.array([1, -2]), most=2)
     np.testing.assert_array_equal(moved[:, 1:, :-2], x[:, :-1, 2:])
     np.testing.assert_array_equal(moved[:, 0, :-2], x[:, 0, 2:])
-    np.testing.assert_array_equal(augment.shift(x, jnp.array([0, 0])), x)
+    np.testing.assert_array_equal(augment.shift(x, jnp.array([0, 0]), most=3), x)
+    for down in range(-3, 4):
+        rows = np.clip(np.arange(9) - down, 0, 8)
+        np.testing.assert_array_equal(augment.shift(x, jnp.array([down, 0]), most=3), x[:, rows])
 
 
-@pytest.mark.parametrize("degrees", [-10.0, 5.0, 90.0])
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 20), st.integers(1, 5), st.data())
+def test_slide_takes_each_line_from_its_own_start(most, length, data):
+    start = np.array(data.draw(st.lists(st.integers(0, most), min_size=3, max_size=3)))
+    wide = jnp.arange(3.0 * (most + length)).reshape(3, -1)
+    slid = augment.slide(wide, jnp.asarray(start)[:, None], most, 1)
+    np.testing.assert_array_equal(slid, [line[at : at + length] for line, at in zip(wide, start, strict=True)])
+
+
+@pytest.mark.parametrize("degrees", [-10.0, 5.0, 20.0])
 def test_rotation_agrees_with_opencv(rng, degrees):
     x = rng.normal(size=(1, 15, 15, 1)).astype(np.float32)
     x = cv2.GaussianBlur(x[0, ..., 0], (0, 0), 1.5)[None, ..., None]
-    turned = np.asarray(augment.rotate(jnp.asarray(x), jnp.float32(degrees), vector=False))[0, ..., 0]
+    turned = np.asarray(augment.rotate(jnp.asarray(x), jnp.float32(degrees), vector=False, most=45.0))[0, ..., 0]
     # OpenCV counts counter-clockwise, merjax clockwise (right towards down).
     matrix = cv2.getRotationMatrix2D((7, 7), -degrees, 1)
     expected = cv2.warpAffine(x[0, ..., 0], matrix, (15, 15), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     np.testing.assert_allclose(turned[3:-3, 3:-3], expected[3:-3, 3:-3], atol=0.02)
 
 
-ROTATE = jax.jit(augment.rotate, static_argnames="vector")
+ROTATE = jax.jit(augment.rotate, static_argnames=("vector", "most"))
+
+
+def slow_rotate(image, degrees):
+    """One plane, first along the rows, then along the columns, each by NumPy's linear interpolation."""
+    h, w = image.shape
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    row, column = np.arange(h) - (h - 1) / 2, np.arange(w) - (w - 1) / 2
+    image = np.stack(
+        [np.interp(column / cos + sin / cos * y, column, line) for y, line in zip(row, image, strict=True)]
+    )
+    return np.stack([np.interp(cos * row - sin * x, row, line) for x, line in zip(column, image.T, strict=True)], 1)
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(0, 10**6), st.floats(-180, 180), st.booleans())
-def test_rotation_equals_scipy_on_every_pixel(seed, degrees, vector):
-    x = sample(np.random.default_rng(seed), p=1, h=7, w=8)
-    turned = ndimage.rotate(np.asarray(x), -degrees, axes=(2, 1), reshape=False, order=1, mode="nearest")
+@given(st.integers(0, 10**6), st.floats(-45, 45), st.sampled_from([(7, 8), (8, 3), (1, 6)]), st.booleans())
+def test_rotation_equals_the_slow_version_on_every_pixel(seed, degrees, size, vector):
+    x = sample(np.random.default_rng(seed), 1, *size)
+    turned = np.stack([slow_rotate(plane, degrees) for plane in np.moveaxis(np.asarray(x[0], np.float64), -1, 0)], -1)
     if vector:
         cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
         u, v = turned[..., 0].copy(), turned[..., 1].copy()
         turned[..., 0], turned[..., 1] = cos * u - sin * v, sin * u + cos * v
+    np.testing.assert_allclose(ROTATE(x, jnp.float32(degrees), vector=vector, most=45.0)[0], turned, atol=1e-4)
 
-    np.testing.assert_allclose(ROTATE(x, jnp.float32(degrees), vector=vector), turned, atol=1e-4)
+
+def test_rotation_by_nothing_changes_nothing_and_a_ramp_stays_a_ramp(rng):
+    x = sample(rng)
+    np.testing.assert_array_equal(ROTATE(x, jnp.float32(0), vector=True, most=10.0), x)
+    y, x = np.mgrid[:30, :40].astype(np.float32)
+    down, right = y - 14.5, x - 19.5
+    cos, sin = np.cos(np.deg2rad(10)), np.sin(np.deg2rad(10))
+    ramp = jnp.asarray(3 * right - 2 * down)[None, ..., None]
+    expected = 3 * (sin * down + cos * right) - 2 * (cos * down - sin * right)
+    turned = ROTATE(ramp, jnp.float32(10), vector=False, most=10.0)[0, ..., 0]
+    np.testing.assert_allclose(turned[5:-5, 5:-5], expected[5:-5, 5:-5], atol=1e-4)
+
+
+def test_a_rotation_does_not_hang_on_the_largest_one(rng):
+    x = sample(rng)
+    turned = [ROTATE(x, jnp.float32(4), vector=True, most=most) for most in (4.0, 10.0, 45.0)]
+    np.testing.assert_allclose(turned[0], turned[1], atol=1e-5)
+    np.testing.assert_allclose(turned[0], turned[2], atol=1e-5)
+
+
+def test_a_rotation_of_more_than_45_degrees_is_refused(rng):
+    with pytest.raises(InputError, match="degrees is 60; the largest rotation can be 45"):
+        augment.random_augment(jax.random.key(0), sample(rng), vector=True, flips=False, shifts=0, degrees=60.0)
+
+
+def test_augmentation_gathers_nothing_on_any_processor(rng):
+    """A TPU fetches single pixels very slowly."""
+    change = partial(augment.random_augment, flips=True, shifts=3, degrees=10.0, brightness=0.1, contrast=0.1)
+    keys, x = jax.random.split(jax.random.key(0), 4), jnp.stack([sample(rng)] * 4)
+    for vector in (True, False):
+        traced = jax.jit(jax.vmap(partial(change, vector=vector))).trace(keys, x)
+        texts = [str(traced.jaxpr)]
+        texts += [traced.lower(lowering_platforms=(name,)).as_text() for name in ("cpu", "cuda", "tpu")]
+        assert not [text for text in texts if "gather" in text or "dynamic_slice" in text]
 
 
 def test_moves_are_the_same_plain_and_under_jit_and_vmap(rng):
     x = sample(rng)
     for change, amount in (
-        (partial(augment.rotate, vector=True), jnp.float32(6)),
-        (augment.shift, jnp.array([1, -2])),
+        (partial(augment.rotate, vector=True, most=10.0), jnp.float32(6)),
+        (partial(augment.shift, most=2), jnp.array([1, -2])),
     ):
         plain = change(x, amount)
         np.testing.assert_allclose(jax.jit(change)(x, amount), plain, atol=1e-5)
@@ -88,18 +145,17 @@ def test_moves_of_pixels_are_linear_so_their_derivative_is_their_value(rng):
     x, step = sample(rng), sample(rng)
     for change in (
         partial(augment.flip, vector=True),
-        partial(augment.shift, offset=jnp.array([1, -2])),
-        partial(augment.rotate, degrees=jnp.float32(7), vector=True),
+        partial(augment.shift, offset=jnp.array([1, -2]), most=2),
+        partial(augment.rotate, degrees=jnp.float32(7), vector=True, most=10.0),
     ):
         _, slope = jax.jvp(change, (x,), (step,))
         np.testing.assert_allclose(slope, change(step), atol=1e-5)
 
 
-def test_rotating_flow_by_a_right_angle_turns_right_into_down():
+def test_rotating_flow_turns_right_towards_down():
     flow = jnp.zeros((1, 5, 5, 3)).at[..., 0].set(1.0).at[..., 2].set(0.5)
-    turned = augment.rotate(flow, jnp.float32(90), vector=True)
-    np.testing.assert_allclose(turned[..., 0], 0, atol=1e-6)
-    np.testing.assert_allclose(turned[..., 1], 1, atol=1e-6)
+    turned = augment.rotate(flow, jnp.float32(45), vector=True, most=45.0)
+    np.testing.assert_allclose(turned[..., :2], np.sqrt(0.5), atol=1e-6)
     np.testing.assert_allclose(turned[..., 2], 0.5, atol=1e-6)
 
 

@@ -214,3 +214,11 @@ def test_gradients_are_the_weights_and_the_frames(rng):
     weights = rank_pool.linear_weights(RANK, jnp.int32(n))
     gradient = jax.grad(lambda w: rank_pool.rank_pool(jnp.asarray(frames), w).sum())(weights)
     np.testing.assert_allclose(gradient, frames.sum((1, 2, 3)), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("t", [1, 8, 13])
+def test_the_sum_at_once_and_the_sum_in_turn_are_one(rng, t):
+    frames = jnp.asarray(rng.integers(0, 256, (t, 5, 2, 3), dtype=np.uint8))
+    weights = jnp.asarray(rng.normal(size=t).astype(np.float32))
+    for add in (rank_pool._add_at_once, rank_pool._add_in_turn):
+        np.testing.assert_allclose(add(frames, weights), np.tensordot(weights, frames, 1), rtol=1e-4, atol=1e-3)

@@ -127,6 +127,27 @@ def test_warp_equals_the_slow_version_plain_jit_vmap(seed, shape, slope):
         np.testing.assert_allclose(warped, slow, atol=1e-2)
 
 
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 10**6), shapes, st.sampled_from([-0.5, -0.75]))
+def test_warp_by_products_equals_warp_by_fetching(seed, shape, slope):
+    rng = np.random.default_rng(seed)
+    wide = jnp.asarray(rng.uniform(0, 255, (shape[0] + 3, shape[1] + 3)), jnp.float32)
+    y, x = (jnp.asarray(rng.uniform(0, side - 1, shape), jnp.float32) for side in shape)
+    fetched, multiplied = (way(wide, x, y, slope=slope) for way in (tvl1._fetch, tvl1._multiply))
+    np.testing.assert_allclose(multiplied, fetched, atol=1e-3)
+
+
+def test_a_tpu_warps_by_float32_products_and_a_gpu_by_fetching():
+    plane = jax.ShapeDtypeStruct((24, 20), jnp.float32)
+    traced = jax.jit(tvl1.tvl1).trace(plane, plane)
+    tpu, gpu = (traced.lower(lowering_platforms=(name,)).as_text() for name in ("tpu", "cuda"))
+    assert "gather" not in tpu
+    assert "gather" in gpu
+    products = [line for line in tpu.splitlines() if "dot_general" in line]
+    assert not [line for line in products if "precision = [HIGHEST, HIGHEST]" not in line]
+    assert products
+
+
 def test_warp_by_whole_pixels_moves_and_by_parts_keeps_a_parabola():
     y, x = np.mgrid[:8, :9].astype(np.float32)
     image = jnp.asarray(x**2 + 3 * y)
@@ -208,6 +229,19 @@ def test_a_pair_does_not_depend_on_its_batch(chunk, most, rng):
     np.testing.assert_allclose(together[:2], alone[:2], atol=most)
     assert float(jnp.abs(together[1]).max()) < 1e-4
     assert float(jnp.abs(together[2]).max()) > 0.5
+
+
+@pytest.mark.parametrize("inner", [30, 7])
+def test_looking_at_convergence_less_often_changes_nothing(monkeypatch, rng, inner):
+    pairs = [moved(0.3, 0.2), moved(0.0, 0.0), tuple(rng.uniform(0, 255, (2, *SIZE)).astype(np.float32))]
+    first, second = (jnp.asarray(np.stack(images)) for images in zip(*pairs, strict=True))
+    flows = []
+    for steps in (1, 10):
+        monkeypatch.setattr(tvl1, "pace", lambda steps=steps: tvl1.Pace(steps, 1))
+        one = partial(tvl1.tvl1, scales=2, inner=inner)
+        flows.append((jax.jit(lambda *pair, one=one: one(*pair))(*pairs[0]), jax.jit(jax.vmap(one))(first, second)))
+    for often, seldom in zip(*flows, strict=True):
+        np.testing.assert_allclose(seldom, often, atol=1e-3)
 
 
 def test_pairs_can_be_spread_over_devices():
