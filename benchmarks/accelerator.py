@@ -8,8 +8,7 @@ end. Every measured line is in both files as soon as it is there, so that a run 
 1. A training step of one fold (`train.fit` lifted by `parallel.over_folds`), folds one after another (`map`) and side
    by side (`vmap`), 1 to 68 of them or as many as fit, in every precision: time, multiply-adds a second, seconds of
    compiling, memory of the compiled program beside what merjax plans. Programs compile side by side in threads, so
-   that their seconds are not those of one that compiles alone; nothing is timed while something compiles. On the CPU
-   the plan holds the process itself, which the program's memory does not.
+   that their seconds are not those of one that compiles alone; nothing is timed while something compiles.
 2. The same step in PyTorch, eagerly, as a CUDA graph, by torch.compile. Adam, batches and layers are the same, and so
    is the number of parameters, which the table checks. Every process begins when the last has ended.
 3. Value and gradient of one convolution over 8 folds, by merjax's own and by three ways that XLA offers.
@@ -36,7 +35,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from accelerator_lines import CASES, TINY_CASES
+from accelerator_lines import CASES, TINY_NETWORKS
 from accelerator_table import derived, markdown
 
 HERE = Path(__file__).parent
@@ -108,12 +107,12 @@ def run(record: Record, script: str, seconds: float, *arguments: str) -> None:
             for text in process.stdout or ():
                 if text.startswith('{"kind"'):  # libraries print as well
                     record.add(json.loads(text))
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
         finally:
             timer.cancel()
-            if process.poll() is None and not stopped.is_set():
-                with_time = sys.exc_info()[0] is None
-                process.wait(GRACE) if with_time else process.kill()
-        code = process.wait()
         errors.seek(0)
         last = ([line.strip() for line in errors if line.strip()] or [""])[-1]
     if stopped.is_set():
@@ -130,7 +129,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("accelerator.json"), help="the table is beside it, in .md")
     parser.add_argument("--networks", nargs="+", choices=list(CASES), help=", ".join(CASES))
     given = parser.parse_args()
-    names = given.networks or list(TINY_CASES if given.tiny else CASES)
+    names = given.networks or (TINY_NETWORKS if given.tiny else list(CASES))
     common = (*(["--tiny"] if given.tiny else []), "--networks", *names)
     given.out.parent.mkdir(parents=True, exist_ok=True)
     record = Record(given.out)

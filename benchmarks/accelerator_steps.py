@@ -95,7 +95,8 @@ class Network:
 
     def begun(self, folds: int) -> State:
         """States of some folds that begin alike."""
-        return jax.tree.map(lambda a: jnp.tile(a, (folds, *(1 for _ in a.shape))), self.untrained)
+        tiled = jax.jit(lambda one: jax.tree.map(lambda a: jnp.broadcast_to(a, (folds, *a.shape)), one))
+        return tiled(self.untrained)
 
 
 class FoldStep:

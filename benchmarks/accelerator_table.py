@@ -54,7 +54,7 @@ def ratios(lines: list[Line]) -> list[Line]:
                 "torch_precision": theirs["precision"],
                 "torch_ms": theirs["ms"],
                 "times_as_fast": float(f"{theirs['ms'] / ours['ms']:.4g}"),
-                "same_parameters": parameters.get(network) in (None, theirs["parameters"]),
+                "same_parameters": parameters[network] == theirs["parameters"] if network in parameters else None,
             }
         )
     return found
@@ -66,9 +66,8 @@ def auto(lines: list[Line]) -> Line:
     steps = [s for s in measured(lines, "fold_step") if s["precision"] == environment.get("default")]
     networks = []
     for network in dict.fromkeys(s["network"] for s in steps):
-        by_map, by_vmap = (
-            quickest(s for s in steps if (s["network"], s["lift"]) == (network, w)) for w in ("map", "vmap")
-        )
+        of_network = [s for s in steps if s["network"] == network]
+        by_map, by_vmap = (quickest(s for s in of_network if s["lift"] == way) for way in ("map", "vmap"))
         if by_map and by_vmap:
             faster = "map" if by_map["ms"] < by_vmap["ms"] else "vmap"
             found = {"network": network, "multiply_adds": by_map["multiply_adds"], "map_ms": by_map["ms"]}
@@ -105,7 +104,14 @@ def table(head: str, lines: Iterable[Line], *cells: Callable[[Line], Any]) -> li
 
 def of(name: str) -> Callable[[Line], Any]:
     """A cell of one field, empty where there is none."""
-    return lambda line: f"{line[name]:,}" if isinstance(line.get(name), int) else line.get(name, "")
+
+    def cell(line: Line) -> Any:
+        value = line.get(name)
+        if value is None or isinstance(value, bool):
+            return {None: "", True: "yes", False: "NO"}[value]
+        return f"{value:,}" if isinstance(value, int) else value
+
+    return cell
 
 
 def giga(line: Line) -> str:
@@ -129,9 +135,9 @@ def other_time(line: Line) -> str:
     name = OTHERS[line["kind"]]
     if name:
         return f"{line[name]:,} {name.replace('_', ' ')}"
-    return (
-        f"{line['bytes_a_second'] / 1e9:,.4g} GB/s" if "bytes_a_second" in line else f"{giga(line)} G multiply-adds/s"
-    )
+    if "bytes_a_second" in line:
+        return f"{line['bytes_a_second'] / 1e9:,.4g} GB/s"
+    return f"{giga(line)} G multiply-adds/s"
 
 
 def heading(lines: list[Line]) -> list[str]:
@@ -152,7 +158,7 @@ def markdown(lines: list[Line]) -> str:
     time_of, pace = of("ms"), giga
     if found["ratios"]:
         text += ["## merjax against PyTorch", ""]
-        head = "network, precision, merjax ms a fold-step, by, PyTorch ms a step, by, merjax is times as fast, same parameters"
+        head = "network, precision, merjax ms a fold-step, by, PyTorch ms a step, by, PyTorch / merjax, same parameters"
         text += table(
             head,
             found["ratios"],
@@ -163,7 +169,7 @@ def markdown(lines: list[Line]) -> str:
             of("torch_ms"),
             lambda r: f"{r['torch_mode']}, {r['torch_precision']}",
             of("times_as_fast"),
-            lambda r: "yes" if r["same_parameters"] else "NO",
+            of("same_parameters"),
         )
     if found["auto"]["networks"]:
         text += ["## What `auto` should follow", ""]
@@ -183,7 +189,7 @@ def markdown(lines: list[Line]) -> str:
         text += table("network, precision, mode, ms", peers, *map(of, ("network", "precision", "mode", "ms")))
     plans = measured(lines, "plan")
     if plans:
-        text += ["## What merjax plans by itself for 68 folds", ""]
+        text += ["## What merjax plans by itself for all folds", ""]
         fields = ("network", "auto", "rows_at_once", "mib_a_fold", "multiply_adds", "parameters")
         head = "network, strategy, folds at once, MiB a fold, multiply-adds a step, parameters"
         text += table(head, plans, *map(of, fields))

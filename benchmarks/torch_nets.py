@@ -153,9 +153,8 @@ class CrossAttention(nn.Module):
     def forward(self, x: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """The change of the tokens `x`."""
         given = (self.query(x), self.key(other), self.value(other))
-        seen = functional.scaled_dot_product_attention(
-            *(a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in given)
-        )
+        split = (a.unflatten(-1, (self.heads, -1)).transpose(1, 2) for a in given)
+        seen = functional.scaled_dot_product_attention(*split)
         return self.out(seen.transpose(1, 2).flatten(2))
 
 
