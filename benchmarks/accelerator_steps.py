@@ -225,7 +225,9 @@ def main() -> None:
     clock, tiny = Clock(given.seconds), given.tiny
     environment()
     networks = [Network(name, case) for name, case in cases(given.networks, tiny=tiny).items()]
-    precisions = sorted(train.PRECISIONS, key=lambda name: name != DEFAULT)
+    # A CPU has no TF32.
+    names = [name for name in train.PRECISIONS if name != "tf32" or jax.default_backend() != "cpu"]
+    precisions = sorted(names, key=lambda name: name != DEFAULT)
     measurer = Measurer(clock, tiny=tiny)
     first, by_map, *rest = wanted(networks, TINY_FOLDS if tiny else FOLDS, precisions)
     if given.first:

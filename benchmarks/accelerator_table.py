@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from accelerator_lines import NO_TIME
+
 Line = dict[str, Any]
 
 OTHERS = {"convolution": "us_a_fold", "tvl1": "ms_a_pair", "rank_pooling": "us_a_clip", "augmentation": "us_a_batch"}
@@ -199,7 +201,10 @@ def markdown(lines: list[Line]) -> str:
         cells = (lambda line: line["kind"].replace("_", " "), what, other_time, of("compile_s"))
         text += table("kind, what, time or rate, compile s", others, *cells)
     failed = [line for line in lines if "error" in line]
+    late = [line for line in failed if line["error"] == NO_TIME]
     if failed:
         text += ["## Not measured", ""]
-        text += table("kind, what, why", failed, of("kind"), what, lambda line: line["error"].replace("|", "/"))
+        why = (of("kind"), what, lambda line: line["error"].replace("|", "/"))
+        text += table("kind, what, why", [line for line in failed if line not in late], *why)
+        text += [f"And {len(late)} lines for which no time was left; the JSON file has them."] if late else []
     return "\n".join(text).rstrip()

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import jax
 from accelerator_lines import NO_TIME, Clock, excused, median_seconds, rounded, say
 
-WORKERS = max(1, min(8, len(os.sched_getaffinity(0)) // 2))  # one compilation has threads of its own
+# A compilation has threads of its own. On a card, XLA tries algorithms for one program at a time, under a lock.
+WORKERS = max(1, min(8, len(os.sched_getaffinity(0)) // 2))
 
 
 class Task(Protocol):

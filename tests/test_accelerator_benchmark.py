@@ -57,9 +57,8 @@ def test_a_tiny_run_has_every_kind_of_line_and_a_table(tmp_path):
         for line in of_kind:
             assert all(line[field] > 0 for field in fields), line
     steps = [line for line in lines if line["kind"] == "fold_step"]
-    assert {(s["network"], s["lift"]) for s in steps} == {
-        (n, w) for n in ("ststnet", "resnet18") for w in ("map", "vmap")
-    }
+    assert {s["network"] for s in steps if s["lift"] == "map"} == {"ststnet", "resnet18"}
+    assert {s["network"] for s in steps if s["lift"] == "vmap"} == {"ststnet", "resnet18"}
     assert {s["precision"] for s in steps} > {"float32"}
     assert all(s["finite"] for s in steps)
     assert len({line["layer"] for line in lines if line["kind"] == "convolution"}) == 3
@@ -85,7 +84,7 @@ def test_a_run_without_time_says_so_line_by_line(tmp_path):
     lines = json.loads(out.read_text())["lines"]
     assert lines[0]["kind"] == "environment"
     assert "no time left" in {line.get("error") for line in lines}
-    assert "## Not measured" in out.with_suffix(".md").read_text()
+    assert "lines for which no time was left" in out.with_suffix(".md").read_text()
 
 
 def step(network, lift, folds, ms, work, precision="float32"):
@@ -109,19 +108,15 @@ def test_ratios_and_the_rule_for_auto_take_the_best_of_each_side(monkeypatch):
         {"kind": "torch_step", "network": "small", "precision": "tf32", "mode": "eager", "ms": 7.0, "parameters": 5},
     ]  # fmt: skip
     (ratio,) = table.ratios(lines)  # without TF32 by name, float32 on a card is TF32
-    assert (ratio["folds"], ratio["torch_mode"], ratio["times_as_fast"], ratio["same_parameters"]) == (
-        26,
-        "graph",
-        4,
-        True,
-    )
+    best = {"folds": 26, "torch_mode": "graph", "times_as_fast": 4.0, "same_parameters": True}
+    assert ratio | best == ratio
     rule = table.auto(lines)
     assert (rule["smallest_for_map"], rule["largest_for_vmap"]) == (1000, 10)
     assert "No one number" not in table.sentence_on_auto(rule)
 
     lines[0]["precisions"] = ["float32", "tf32", "bfloat16"]
     assert table.ratios(lines)[0]["times_as_fast"] == 0.1
-    lines[6]["parameters"] = 6
+    lines[7]["parameters"] = 6
     text = table.markdown(lines)
     assert "| NO |" in text
     assert "| fold_step | small, vmap, folds 68, float32 | no |" in text
