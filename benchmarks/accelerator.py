@@ -20,13 +20,16 @@ the faster: what `parallel.FILLS` should be. On a CPU, fold_step.py is the faire
 What does not fit, compile or end in time is a line that says so. What matters most comes first. The lines of PyTorch
 need torch; without it, or without its CUDA on a machine with a card, merjax is measured alone.
 
-So far this was run on a CPU with --tiny alone, on no card and on no TPU: the ways that only those take (CUDA graphs,
-torch.compile, out of memory) have never run.
+So far this was run on a CPU alone, with --tiny and cut short in full size, on no card and on no TPU: CUDA graphs,
+running out of a device's memory and many compilations at the same time have never been seen; torch.compile was tried
+by hand on a CPU.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,7 +43,7 @@ from accelerator_table import derived, markdown
 
 HERE = Path(__file__).parent
 GRACE = 10.0  # seconds that a process may take beyond its time, to start and to end
-PEER_SHARE = 0.3  # of all time, for PyTorch
+SHARE = 0.3  # of all time, for the first program and for PyTorch
 
 
 class Record:
@@ -82,6 +85,12 @@ class Record:
         return next((line for line in self.lines if line["kind"] == "environment"), {})
 
 
+def end(process: subprocess.Popen) -> None:
+    """Ends a process and those that it started, as torch.compile does."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def run(record: Record, script: str, seconds: float, *arguments: str) -> None:
     """Runs one process to its end and keeps its lines; ends it where it outlasts its time.
 
@@ -94,22 +103,22 @@ def run(record: Record, script: str, seconds: float, *arguments: str) -> None:
     command = [sys.executable, str(HERE / script), f"--seconds={max(seconds, 1.0)}", *arguments]
     stage = {"stage": " ".join([script, *(a for a in arguments if a == "--first")])}
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
         stopped = threading.Event()
 
         def stop() -> None:
             stopped.set()
-            process.kill()
+            end(process)
 
         timer = threading.Timer(max(seconds, 1.0) + GRACE, stop)
         timer.start()
         try:
             for text in process.stdout or ():
-                if text.startswith('{"kind"'):  # libraries print as well
+                if text.startswith('{"kind"') and text.endswith("}\n"):  # libraries print as well
                     record.add(json.loads(text))
             code = process.wait()
         except BaseException:
-            process.kill()
+            end(process)
             raise
         finally:
             timer.cancel()
@@ -137,7 +146,7 @@ def main() -> None:
     def left() -> float:
         return given.budget - (time.monotonic() - record.began) - GRACE
 
-    run(record, "accelerator_steps.py", left(), "--first", *common)
+    run(record, "accelerator_steps.py", min(left(), SHARE * given.budget), "--first", *common)
     found = record.environment
     precision = "float32"
     if found:
@@ -145,7 +154,7 @@ def main() -> None:
         loose = found["backend"] == "gpu" and "tf32" not in found["precisions"]
         precision = "tf32" if loose else found["default"]
     where = (f"--backend={found.get('backend', 'cpu')}", f"--precision={precision}")
-    run(record, "accelerator_torch.py", min(left(), PEER_SHARE * given.budget), *where, *common)
+    run(record, "accelerator_torch.py", min(left(), SHARE * given.budget), *where, *common)
     run(record, "accelerator_steps.py", left(), *common)
     record.save()
     print(record.table.read_text(encoding="utf-8"))

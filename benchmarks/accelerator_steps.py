@@ -195,7 +195,7 @@ def plans(networks: list[Network], clock: Clock) -> None:
                 multiply_adds=found.multiply_adds_a_step,
                 parameters=found.parameters,
                 auto=how,
-                rows_at_once=found.fits(found.rows),
+                folds_at_once=found.fits(found.rows),
                 mib_a_fold=rounded((found.need.row + found.need.flight) / MIB),
             )
 

@@ -192,7 +192,7 @@ def markdown(lines: list[Line]) -> str:
     plans = measured(lines, "plan")
     if plans:
         text += ["## What merjax plans by itself for all folds", ""]
-        fields = ("network", "auto", "rows_at_once", "mib_a_fold", "multiply_adds", "parameters")
+        fields = ("network", "auto", "folds_at_once", "mib_a_fold", "multiply_adds", "parameters")
         head = "network, strategy, folds at once, MiB a fold, multiply-adds a step, parameters"
         text += table(head, plans, *map(of, fields))
     others = [line for kind in OTHERS for line in measured(lines, kind)]

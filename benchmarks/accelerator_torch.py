@@ -62,8 +62,8 @@ class Training:
 
     Attributes:
         parameters: how many it has.
-        step: takes one step on the rows in `rows`.
-        rows: of the batch, changed in place.
+        step: takes one step on the clips in `taken`.
+        taken: numbers of the clips of a batch, changed in place.
     """
 
     def __init__(self, name: str, case: Case, device: str, precision: str, mode: str) -> None:
@@ -79,7 +79,7 @@ class Training:
         images = images.contiguous(memory_format=torch.channels_last)
         label = torch.randint(0, CLASSES, (case.clips,), device=device)
         self.batches = torch.randint(0, case.clips, (BATCHES, case.batch), device=device)
-        self.rows, loss, number = self.batches[0].clone(), torch.nn.CrossEntropyLoss(), [0]
+        self.taken, loss, number = self.batches[0].clone(), torch.nn.CrossEntropyLoss(), [0]
         apply = net
         if mode.startswith("compile"):
             torch.compiler.reset()  # or it would count this as yet another variant of the last, and give up silently
@@ -90,7 +90,7 @@ class Training:
             adam.zero_grad(set_to_none=True)
             # Every weight is cast once a step anyway, and what is kept of a cast must not outlive a graph's capture.
             with torch.autocast(**lower, cache_enabled=False):
-                value = loss(apply(images[self.rows]).float(), label[self.rows])
+                value = loss(apply(images[self.taken]).float(), label[self.taken])
             value.backward()
             adam.step()
 
@@ -111,12 +111,12 @@ class Training:
 
     def steps(self, step: Callable[[], None], count: int) -> float:
         """Seconds of one of some steps in succession."""
-        synchronize = torch.cuda.synchronize if self.rows.is_cuda else lambda: None
+        synchronize = torch.cuda.synchronize if self.taken.is_cuda else lambda: None
         synchronize()
         start = time.perf_counter()
         for _ in range(count):
             self.number[0] += 1
-            self.rows.copy_(self.batches[self.number[0] % BATCHES])
+            self.taken.copy_(self.batches[self.number[0] % BATCHES])
             step()
         synchronize()
         return (time.perf_counter() - start) / count

@@ -17,7 +17,7 @@ from merjax.recipes import FMANET_28
 BENCHMARKS = REPOSITORY / "benchmarks"
 POSITIVE = {
     "environment": ("cores", "free_gib"),
-    "plan": ("multiply_adds", "parameters", "rows_at_once", "mib_a_fold"),
+    "plan": ("multiply_adds", "parameters", "folds_at_once", "mib_a_fold"),
     "fold_step": ("ms", "multiply_adds_a_second", "compile_s", "program_mib", "planned_mib"),
     "convolution": ("us_a_fold", "multiply_adds_a_second"),
     "tvl1": ("ms_a_pair",),
