@@ -16,6 +16,7 @@
 --resume=false            train: begins anew in a folder that holds a run
 --distributed=auto        train: one of several processes, found by SLURM, a TPU pod or Open MPI; elsewhere
                           --distributed=HOST:PORT,COUNT,NUMBER with the address of process 0: see docs/scaling.md
+--deterministic           train: on a GPU the same bits in every run, with slower kernels: see docs/scaling.md
 --out=FILE                inputs: the picture, by default inputs.svg; build and sweep: the folder to write in; compare:
                           the tables as .csv, .md, .tex or .html, see docs/compare.md
 --together                compare: beside the runs, the mean of their probabilities as one more
@@ -87,6 +88,7 @@ def parse(argv: list[str], arguments: int = 0) -> tuple[ConfigDict, Path | None,
         flags.DEFINE_string("workdir", "", "the run's folder; by default runs/<config>-<time>")
         flags.DEFINE_bool("resume", True, "go on with the run that the folder holds")
         flags.DEFINE_string("distributed", "", "see above")
+        flags.DEFINE_bool("deterministic", False, "see above")
         flags.DEFINE_string("out", "inputs.svg", "the picture to write")
         flags.DEFINE_bool("debug", False, "show the traceback of an error")
         words = flags.FLAGS(argv)[1:]
@@ -128,6 +130,8 @@ def changed_fields(argv: list[str]) -> list[str]:
 def train(argv: list[str]) -> None:
     """Trains and scores an experiment, prints its scores."""
     config, file, _ = parse(argv)
+    if flags.FLAGS.deterministic:
+        parallel.fix_kernels()
     if flags.FLAGS.distributed:
         if not flags.FLAGS.workdir:
             raise InputError("--distributed needs --workdir=FOLDER, which all processes can write in")

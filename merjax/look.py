@@ -1,7 +1,6 @@
 """Looks inside the networks that came of a run, a few clips at a time."""
 
 from collections.abc import Callable
-from functools import partial
 
 import flax.linen as nn
 import jax
@@ -9,6 +8,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jaxtyping import Int, PyTree
 
+from merjax import train
 from merjax.models import inside
 from merjax.types import Fold, Samples
 
@@ -34,7 +34,12 @@ def look(
         classes: those to explain, for every clip.
         net: the network.
     """
-    one = jax.jit(partial(inside.look, net))
+
+    def exact(*arguments: PyTree) -> inside.Look:
+        with train.multiplying("float32"):
+            return inside.look(net, *arguments)
+
+    one = jax.jit(exact)
     looks = []
     for clip, asked in zip(clips, classes, strict=True):
         fold = int(((folds.test == clip) & folds.test_mask).any(1).argmax())

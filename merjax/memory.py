@@ -22,6 +22,9 @@ ADVICE = (
     "lower train.batch or the size of the input, raise train.accumulate, or set train.remat=true or "
     "train.precision=bfloat16"
 )
+# What compilers take beside what is traced: maps are padded (a TPU's last axes to 8 x 128 numbers) and written for the
+# next kernel; loops hold copies of a state. The least that no program of docs/scaling.md exceeds.
+LAID_OUT = {"gpu": (1.4, 3), "tpu": (2.5, 3)}
 PER_CALL = {"cpu": 5e12}  # multiply-adds of a device between two saves: about two minutes of a core
 
 
@@ -32,7 +35,7 @@ class Need(NamedTuple):
         fixed: whatever the rows: the samples, and on the CPU what the process has and what compiling leaves.
         row: for every row that is there: its state, the one that an epoch makes of it, and the copy being saved.
         flight: for every row that is trained at the same time: what a step keeps for the gradient, the gradient, and
-            the state as it was before the epoch.
+            the state as it was before the epoch; on an accelerator also what its compiler adds, see `LAID_OUT`.
     """
 
     fixed: int
@@ -60,7 +63,10 @@ def estimate(state: State, samples: Samples, net: nn.Module, *, batch: int, accu
     kept = size([v.aval for i, v in enumerate(gradient.outvars) if not is_constant(gradient, i)])
     gradients = size(state.params) * (2 if accumulate > 1 else 1)
     program = resident() + COMPILING if jax.default_backend() == "cpu" else 0
-    return Need(size(samples) + program // sharing(), 3 * size(state), kept + gradients + size(state))
+    laid_out, states = LAID_OUT.get(jax.default_backend(), (1.0, 1))
+    return Need(
+        size(samples) + program // sharing(), 3 * size(state), int(laid_out * kept) + gradients + states * size(state)
+    )
 
 
 def is_constant(jaxpr: Any, result: int) -> bool:

@@ -5,6 +5,7 @@ loop bit for bit; `vmap` trains them side by side. `shard_map` and `shard_vmap` 
 never exchange anything, so the program holds no communication.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,6 +44,15 @@ def join(how: str) -> None:
         jax.distributed.initialize(**named, initialization_timeout=WAIT, heartbeat_timeout_seconds=SILENCE)
     except (RuntimeError, ValueError) as error:
         raise InputError(f"--distributed={how}: {' '.join(str(error).split())[:300]}") from error
+
+
+def fix_kernels() -> None:
+    """Has XLA take kernels of a GPU that give the same bits in every run, and none by trial on the card.
+
+    To be called before anything is computed. Without it a kernel may add in any order, and the quickest of several is
+    found anew by each process. A CPU and a TPU repeat their bits as they are.
+    """
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true"
 
 
 def strategy(how: str, work: int = 0) -> str:

@@ -213,7 +213,7 @@ def prepare(dataset: Dataset, recipe: Recipe) -> tuple[Samples, tuple[str, ...]]
         recipe: how a clip becomes input.
 
     Returns:
-        Samples in the order of `dataset.clips`, on the default device; and a digest of what each input is made from:
+        Samples in the order of `dataset.clips`, in host memory; and a digest of what each input is made from:
         the clip's images and apex, as they were read. Other than a digest of the input itself it is the same on every
         processor, and tells of a changed image that the input hardly shows.
 
@@ -251,5 +251,4 @@ def prepare(dataset: Dataset, recipe: Recipe) -> tuple[Samples, tuple[str, ...]]
         pool.shutdown(cancel_futures=True)
         cv2.setNumThreads(threads)
     label = np.array([clip.label for clip in dataset.clips], np.int32)
-    samples = Samples(jnp.asarray(np.stack(made)), jnp.asarray(label), jnp.asarray(subjects_of(dataset)[0]))
-    return samples, tuple(digests)
+    return Samples(np.stack(made), label, subjects_of(dataset)[0]), tuple(digests)

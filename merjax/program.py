@@ -18,6 +18,9 @@ from merjax.types import Curves, Fold, Rows, Samples, State
 
 # Of drawing random weights, on the CPU: as fast, and compiled in a half to a sixth of the time (docs/speed.md).
 QUICK = {"xla_backend_optimization_level": 1}
+# On a GPU matrix products go to cuBLAS: where nothing may be tried out on the card, XLA's own kernels for them, of
+# sides such as 197 in float32, end the compilation with an error.
+OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
 COMPILING = {"cpu": 0.003, "gpu": 0.01, "tpu": 0.03}  # seconds for each operation of a traced epoch
 
 
@@ -154,9 +157,14 @@ class Program:
         began = time.perf_counter()
         options = QUICK if jax.default_backend() == "cpu" else None
         self.init: Callable = self.of_init.lower().compile(compiler_options=options)
-        self.epoch = self.of_epoch.lower().compile()
+        self.compile_epoch()
         self.compiled = True
         self.seconds += time.perf_counter() - began
+
+    def compile_epoch(self) -> None:
+        """Makes `epoch` for the devices of the mesh, which need not be here."""
+        options = OPTIONS.get(jax.default_backend())
+        self.epoch = self.of_epoch.lower().compile(compiler_options=options)
 
     @property
     def expected(self) -> float:

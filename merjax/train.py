@@ -107,7 +107,7 @@ def multiplying(precision: str) -> AbstractContextManager[None]:
 
 def images_at(samples: Samples, numbers: Int[Host, " b"]) -> Float[Array, "b p h w c"]:
     """Clips by number. Each is fetched as one long line, which a TPU keeps without padding its last axes."""
-    lines = samples.x.reshape(len(samples.x), -1)
+    lines = jnp.asarray(samples.x).reshape(len(samples.x), -1)
     return lines[numbers].reshape(-1, *samples.x.shape[1:])
 
 
@@ -200,7 +200,8 @@ def fit(
     Returns:
         The new state, and loss and accuracy of every step.
     """
-    weights = class_weights(samples.label[fold.train], jnp.asarray(fold.train_mask), net.classes, weight_power)
+    labels = jnp.asarray(samples.label)
+    weights = class_weights(labels[fold.train], jnp.asarray(fold.train_mask), net.classes, weight_power)
     order_key, augment_key, dropout_key = (
         jax.random.fold_in(key, stream) for stream in (Stream.ORDER, Stream.AUGMENT, Stream.DROPOUT)
     )
@@ -210,7 +211,7 @@ def fit(
     def step(state: State, _: None) -> tuple[State, Float[Array, "2"]]:
         rows = batch_rows(order_key, state.step, fold, batch, epoch_steps)
         keys = jax.random.split(jax.random.fold_in(augment_key, state.step), batch)
-        x, label = jax.vmap(augment)(keys, images_at(samples, rows)), samples.label[rows]
+        x, label = jax.vmap(augment)(keys, images_at(samples, rows)), labels[rows]
 
         dropout = jax.random.fold_in(dropout_key, state.step)
 

@@ -72,9 +72,9 @@ class Dataset(NamedTuple):
 class Samples(NamedTuple):
     """Every clip of a run as network input; on the device once, shared by all folds."""
 
-    x: Float[Array, "n p h w c"]
-    label: Int[Array, " n"]
-    subject: Int[Array, " n"]
+    x: Float[Host, "n p h w c"]  # there as lines of numbers, see `parallel.lines`
+    label: Int[Host, " n"]
+    subject: Int[Host, " n"]
 
 
 class Fold(NamedTuple):

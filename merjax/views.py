@@ -7,9 +7,8 @@ split, and a clip stays one test sample: the mean of its tested views. An input 
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from merjax.types import Curves, Fold, Host, InputError, Samples, pick
 
@@ -71,7 +70,7 @@ def choose(names: tuple[str, ...], train: tuple[str, ...], test: tuple[str, ...]
 def images(samples: Samples, views: Views) -> Samples:
     """Every view of every clip as a sample: the views of clip i are rows i * per_clip and those after it."""
     x = samples.x.reshape(-1, samples.x.shape[1] // views.per_clip, *samples.x.shape[2:])
-    return Samples(x, jnp.repeat(samples.label, views.per_clip), jnp.repeat(samples.subject, views.per_clip))
+    return Samples(x, np.repeat(samples.label, views.per_clip), np.repeat(samples.subject, views.per_clip))
 
 
 def fold_of_images(fold: Fold, views: Views) -> Fold:
@@ -99,7 +98,7 @@ def of_clips(curves: Curves, views: Views) -> Curves:
     return curves._replace(probability=each.mean(-2))
 
 
-def first_tested(x: Float[Array, "n p h w c"], views: Views) -> Float[Array, "n q h w c"]:
+def first_tested(x: Float[Host, "n p h w c"], views: Views) -> Float[Host, "n q h w c"]:
     """What the report shows of every clip: the first view that is tested."""
     streams = x.shape[1] // views.per_clip
     first = views.test[0] * streams

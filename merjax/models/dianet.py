@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from merjax.models.attention import Attention
 from merjax.models.inside import keep
 from merjax.models.layers import NORMS, STANDARDS, STEMS, Dropout, Trunk, check_names, standardise
+from merjax.models.norms import LayerNorm
 from merjax.types import InputError
 
 FUSIONS = ("cross", "concat", "pooled")
@@ -86,7 +87,7 @@ class DIANet(nn.Module):
         first, second = self.tokens(x, train=train)
         if self.fusion != "concat":
             looks = [CrossAttention(self.attention, self.heads) for _ in range(1 if self.shared else 2)]
-            norms = [nn.LayerNorm() for _ in looks]
+            norms = [LayerNorm() for _ in looks]
             seen_1, seen_2 = norms[0](first), norms[-1](second)
             change_1, weights_12 = looks[0](seen_1, seen_2)
             change_2, weights_21 = looks[-1](seen_2, seen_1)

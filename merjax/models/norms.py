@@ -5,6 +5,8 @@ where they differ in a last bit, it is lost. Here nothing is compared. On a CPU 
 Images are channels-last, [b, h, w, c].
 """
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -54,6 +56,10 @@ class BatchNorm(nn.Module):
                 self.var.value = self.momentum * self.var.value + (1.0 - self.momentum) * var
         factor = self.scale * jax.lax.rsqrt(var + self.epsilon)
         return factor, self.bias - mean * factor
+
+
+# flax's own variance of two passes, which compares nothing either.
+LayerNorm = partial(nn.LayerNorm, use_fast_variance=False)
 
 
 class GroupNorm(nn.Module):

@@ -54,8 +54,6 @@ class STSTNet(nn.Module):
 
 
 @cpu.instead(pooled_conv_on_cpu)
-def pooled_conv(
-    x: Float[Array, "b h w c"], conv: Conv, norm: BatchNorm, *, train: bool
-) -> Float[Array, "b y x o"]:
+def pooled_conv(x: Float[Array, "b h w c"], conv: Conv, norm: BatchNorm, *, train: bool) -> Float[Array, "b y x o"]:
     """Convolution, relu, batch norm, and the 3 x 3 maximum with stride 3 and padding 1."""
     return max_pool(norm(nn.relu(conv(x)), train=train), 3, 3, 1)

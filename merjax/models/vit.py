@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
 from merjax.models.layers import STANDARDS, Dropout, check_names, standardise
+from merjax.models.norms import LayerNorm
 from merjax.types import InputError
 
 
@@ -78,8 +79,8 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
         """Applies the block; see the class."""
-        x = x + Attention(self.heads, name="attn")(nn.LayerNorm(epsilon=1e-6, name="norm1")(x))
-        return x + MLP(name="mlp")(nn.LayerNorm(epsilon=1e-6, name="norm2")(x))
+        x = x + Attention(self.heads, name="attn")(LayerNorm(epsilon=1e-6, name="norm1")(x))
+        return x + MLP(name="mlp")(LayerNorm(epsilon=1e-6, name="norm2")(x))
 
 
 class ViTTrunk(nn.Module):
@@ -116,7 +117,7 @@ class ViTTrunk(nn.Module):
                 patches = keep(self, x[:, 1:].reshape(b, rows, columns, width), "stream_1")
                 x = jnp.concatenate([x[:, :1], patches.reshape(b, -1, width)], axis=1)
             x = Block(self.heads, name=f"blocks_{block}")(x)
-        return nn.LayerNorm(epsilon=1e-6, name="norm")(x)
+        return LayerNorm(epsilon=1e-6, name="norm")(x)
 
 
 class ViTB16(nn.Module):

@@ -136,7 +136,7 @@ def found(name: str, kind: str, save: Path | None = None, **changes: Any) -> Fou
     with absent(kind) as devices:
         traced, planned = programmed(name, kind, devices, **changes)
         began = time.perf_counter()
-        traced.epoch = traced.of_epoch.lower().compile()
+        traced.compile_epoch()
         seconds = time.perf_counter() - began
     text = traced.epoch.as_text()
     if save:
