@@ -1,6 +1,6 @@
 """Training step, inference and compile time of the backbones against PyTorch's, on all cores.
 
-    pip install torch torchvision && python benchmarks/backbones.py [NAME ...] [--how=native] [--parts]
+    pip install torch torchvision && python benchmarks/backbones.py [NAME ...] [--parts]
 
 One step of AdamW on 16 images of 224 x 224 and the logits of 16, float32. PyTorch's tensors and networks are
 channels-last, as is advised on a CPU. Both take turns, and ratios are of medians. With --parts, where the time of
@@ -33,9 +33,9 @@ BATCH, SIDE, CLASSES, TURNS = 16, 224, 5, 5
 LR = 1e-4
 
 
-def ours(name: str, how: str, x: np.ndarray, label: np.ndarray) -> tuple[dict[str, Callable[[], object]], list[float]]:
+def ours(name: str, x: np.ndarray, label: np.ndarray) -> tuple[dict[str, Callable[[], object]], list[float]]:
     """A training step and an inference of merjax, and the seconds that compiling them took."""
-    net = MODELS[name](classes=CLASSES, **{"how": how} if hasattr(MODELS[name], "how") else {})
+    net = MODELS[name](classes=CLASSES)
     tx, images, truth = optax.adamw(LR), jnp.asarray(x[:, None]), jnp.asarray(label)
     variables = jax.jit(lambda: net.init(jax.random.key(0), images[:1], train=False))()
     stats = variables.get("batch_stats", {})
@@ -151,7 +151,6 @@ def line(name: str, job: str, median: dict[str, float]) -> str:
 def main() -> None:
     """Prints the table."""
     names = [argument for argument in sys.argv[1:] if not argument.startswith("--")] or list(PEERS)
-    how = next((argument.removeprefix("--how=") for argument in sys.argv if argument.startswith("--how=")), "auto")
     rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH, SIDE, SIDE, 3)).astype(np.float32)
     label = rng.integers(0, CLASSES, BATCH)
@@ -159,9 +158,9 @@ def main() -> None:
         for name, programs in parts().items():
             print(line("resnet18", name, medians(programs)), flush=True)
         return
-    print(f"batch {BATCH}, {SIDE} x {SIDE}, {torch.get_num_threads()} cores, convolutions '{how}'; medians of {TURNS}")
+    print(f"batch {BATCH}, {SIDE} x {SIDE}, {torch.get_num_threads()} cores; medians of {TURNS}")
     for name in names:
-        mine, compiled = ours(name, how, x, label)
+        mine, compiled = ours(name, x, label)
         peers = theirs(name, x, label)
         for (job, program), seconds in zip(mine.items(), compiled, strict=True):
             told = line(name, job, medians({"merjax": program, "PyTorch": peers[job]}))

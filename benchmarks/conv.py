@@ -1,38 +1,40 @@
-"""The ways of a convolution against XLA's own, in a compiled loop and under vmap over folds.
+"""merjax's convolution on a CPU against XLA's own, in a compiled loop and under vmap over folds.
 
     python benchmarks/conv.py
 
 One training step of three convolutions (3 to 16 to 32 to 64 channels, 28 x 28, batch 64), as a scan of steps mapped
-over folds, and side by side under vmap; every way is timed in turns, and ratios are taken of medians.
+over folds, and side by side under vmap; both are timed in turns, and ratios are taken of medians.
 """
 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import jax
 
-from merjax.models.layers import convolve
+from merjax.models import conv
+from merjax.models.cpu.conv import convolve
 from merjax.models.pooling import halve
 
 FOLDS, STEPS, BATCH, SIDE, REPEATS = 4, 4, 64, 28, 5
 CHANNELS = (3, 16, 32, 64)
-HOW = ("auto", "direct", "blocks", "patches", "native")
+WAYS = {"merjax": convolve, "native": partial(conv.grouped.fun, groups=1)}
 
 
-def features(kernels: list[jax.Array], x: jax.Array, how: str) -> jax.Array:
+def features(kernels: list[jax.Array], x: jax.Array, way: Callable) -> jax.Array:
     """Three convolutions with relu, halved after the first two, averaged over space."""
     for layer, kernel in enumerate(kernels):
-        x = jax.nn.relu(convolve(x, kernel, 1, 1, how))
+        x = jax.nn.relu(way(x, kernel, stride=1, padding=1))
         x = halve(x) if layer < 2 else x
     return x.mean((1, 2))
 
 
-def fold(kernels: list[jax.Array], x: jax.Array, how: str) -> list[jax.Array]:
+def fold(kernels: list[jax.Array], x: jax.Array, way: Callable) -> list[jax.Array]:
     """Some gradient steps of one fold."""
 
     def step(kernels: list[jax.Array], _: None) -> tuple[list[jax.Array], None]:
-        gradient = jax.grad(lambda k: features(k, x, how).var())(kernels)
+        gradient = jax.grad(lambda k: features(k, x, way).var())(kernels)
         return [k - 0.01 * g for k, g in zip(kernels, gradient, strict=True)], None
 
     return jax.lax.scan(step, kernels, length=STEPS)[0]
@@ -54,9 +56,9 @@ def main() -> None:
         for key, c, o in zip(keys[1:], CHANNELS[:-1], CHANNELS[1:], strict=True)
     ]
     programs = {}
-    for how in HOW:
-        programs[f"{how}, map"] = jax.jit(lambda k, x, how=how: jax.lax.map(lambda row: fold(*row, how), (k, x)))
-        programs[f"{how}, vmap"] = jax.jit(jax.vmap(lambda k, x, how=how: fold(k, x, how)))
+    for how, way in WAYS.items():
+        programs[f"{how}, map"] = jax.jit(lambda k, x, way=way: jax.lax.map(lambda row: fold(*row, way), (k, x)))
+        programs[f"{how}, vmap"] = jax.jit(jax.vmap(lambda k, x, way=way: fold(k, x, way)))
     for program in programs.values():
         jax.block_until_ready(program(kernels, x))
     times: dict[str, list[float]] = {name: [] for name in programs}

@@ -90,7 +90,7 @@ def strategies() -> None:
         "fmanet": ("fmanet", 64, 6, 2, 28, 2, FMANET_28),
         "resnet18 at 64": ("resnet18", 16, 2, 1, 64, 1, {}),
     }
-    ways = ("steps", "map", "vmap", "shard_map", "shard_vmap")
+    ways = ("map", "vmap", "shard_map", "shard_vmap")
     print(f"| ms a fold-step, 8 folds | {' | '.join(ways)} |\n| --- |{' --- |' * len(ways)}")
     with tempfile.TemporaryDirectory() as compiled:  # once in three runs
         jax.config.update("jax_compilation_cache_dir", compiled)

@@ -1,6 +1,6 @@
 """What a run needs of a device's memory, before it starts, by tracing alone; and how many rows fit at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,8 @@ ADVICE = (
 )
 # What compilers take beside what is traced: maps are padded (a TPU's last axes to 8 x 128 numbers) and written for the
 # next kernel; loops hold copies of a state. The least that no program of docs/scaling.md exceeds.
-LAID_OUT = {"gpu": (1.4, 3), "tpu": (2.5, 3)}
+LAID_OUT = {"gpu": (1.4, 3), "tpu": (3.2, 3)}
+SIDE_BY_SIDE = {"tpu": 8}  # rows; of more a step takes longer for each, by its compiler's own count (docs/scaling.md)
 PER_CALL = {"cpu": 5e12}  # multiply-adds of a device between two saves: about two minutes of a core
 
 
@@ -36,11 +37,13 @@ class Need(NamedTuple):
         row: for every row that is there: its state, the one that an epoch makes of it, and the copy being saved.
         flight: for every row that is trained at the same time: what a step keeps for the gradient, the gradient, and
             the state as it was before the epoch; on an accelerator also what its compiler adds, see `LAID_OUT`.
+        least: the same without what a compiler adds: more than this must be free for anything to be compiled.
     """
 
     fixed: int
     row: int
     flight: int
+    least: int = 0
 
     def total(self, rows: int, side_by_side: bool) -> int:
         """Bytes for some rows on one device, trained side by side or one after another."""
@@ -60,13 +63,23 @@ def estimate(state: State, samples: Samples, net: nn.Module, *, batch: int, accu
     """
     objective = trial(state, samples, net, batch=batch // accumulate, **how)
     gradient = jax.make_jaxpr(lambda params: jax.vjp(objective, params)[1])(state.params).jaxpr
-    kept = size([v.aval for i, v in enumerate(gradient.outvars) if not is_constant(gradient, i)])
+    arrays = [v.aval for i, v in enumerate(gradient.outvars) if not is_constant(gradient, i)]
     gradients = size(state.params) * (2 if accumulate > 1 else 1)
     program = resident() + COMPILING if jax.default_backend() == "cpu" else 0
-    laid_out, states = LAID_OUT.get(jax.default_backend(), (1.0, 1))
-    return Need(
-        size(samples) + program // sharing(), 3 * size(state), int(laid_out * kept) + gradients + states * size(state)
-    )
+    more, states = LAID_OUT.get(jax.default_backend(), (1.0, 1))
+    flight = [
+        int(factor * kept) + gradients + count * size(state)
+        for factor, kept, count in ((more, padded(arrays), states), (1.0, size(arrays), 1))
+    ]
+    return Need(size(samples) + program // sharing(), 3 * size(state), *flight)
+
+
+def padded(arrays: Sequence[Any]) -> int:
+    """Bytes of arrays as they lie on a device: a TPU fills the axis that it takes last up to a multiple of 128."""
+    if jax.default_backend() != "tpu":
+        return size(arrays)
+    waste = (min(((-side % 128 + side) / side for side in a.shape if side), default=1.0) for a in arrays)
+    return int(sum(size(a) * factor for a, factor in zip(arrays, waste, strict=True)))
 
 
 def is_constant(jaxpr: Any, result: int) -> bool:
@@ -151,12 +164,14 @@ def rows_at_once(
     Raises:
         InputError: not even one row fits.
     """
-    room, one = int(SPARE * (free() if room is None else room)), need.total(1, side_by_side)
+    room = int(SPARE * (free() if room is None else room))
+    one = need.fixed + need.row + (need.least or need.flight)
     if one > room:
         raise InputError(
             f"one fold needs about {one / GIB:.1f} GiB and a device has {room / GIB:.1f} GiB to give; {ADVICE}"
         )
     each = need.row + (need.flight if side_by_side else 0)
+    most = most or (devices * SIDE_BY_SIDE.get(jax.default_backend(), 0) if side_by_side else 0)
     fit = max(1, (room - need.total(0, side_by_side)) // max(each, 1))
     fit = min(fit, max(1, int(PER_CALL.get(jax.default_backend(), 1e15) / max(work, 1))), -(-rows // devices))
     if most:

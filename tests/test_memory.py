@@ -83,6 +83,15 @@ def test_the_user_and_long_epochs_ask_for_fewer():
     assert slow == 2  # a call ends within minutes, and can be saved
 
 
+def test_a_tpu_takes_as_many_rows_as_are_fastest(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    room = {"room": 1000 * GIB, "work": 1}
+    assert rows_at_once(NEED, 68, 1, side_by_side=True, **room) == 8
+    assert rows_at_once(NEED, 68, 4, side_by_side=True, **room) == 24  # spread evenly over three programs
+    assert rows_at_once(NEED, 68, 1, side_by_side=True, most=34, **room) == 34
+    assert rows_at_once(NEED, 68, 1, side_by_side=False, **room) == 68
+
+
 def test_what_cannot_fit_says_what_to_change():
     with pytest.raises(InputError, match=r"one fold needs about 3\.2 GiB and a device has 2\.5 GiB.*train\.accumulate"):
         rows_at_once(NEED, 68, 2, side_by_side=False, work=1, room=3 * GIB)
