@@ -12,6 +12,7 @@ import types
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from ml_collections import ConfigDict
 
 from merjax import config, cost, loso, main, parallel, train, views
 from merjax.data.schemes import SCHEMES
+from merjax.models import cpu
 from merjax.ops import INPUTS
 from merjax.prepare import traced
 from merjax.types import Curves, Samples, State
@@ -75,8 +77,12 @@ def size(name: str, c: ConfigDict) -> tuple[int, int, int, int]:
     return clips, subjects, len(scheme.classes), own.size
 
 
+@patch.object(cpu, "here", lambda _: False)
 def whole(name: str, c: ConfigDict) -> Whole:
-    """Traces the run of a config: the input, every row's start, an epoch of all rows lifted over them, their test."""
+    """Traces the run of a config: the input, every row's start, an epoch of all rows lifted over them, their test.
+
+    Networks are traced as they are written; what a CPU does in their place may take more products, or fewer.
+    """
     config.check(c)
     n, people, classes, side = size(name, c)
     chosen = views.choose(INPUTS[c.input.name].views, c.train.views, c.train.test_views)

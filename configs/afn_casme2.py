@@ -4,7 +4,7 @@ Source: arXiv 2510.09730 for the idea (two dynamic images, learned fusion); its 
     not public, so all of them are OUR CHOICE: the usual five classes, faces of 128 x 128 pixels.
 Command: python run.py --config=configs/afn_casme2.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/afn_casme2.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 3.5e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 6.8e14 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. The paper's 93.95 % accuracy on CASME II was reached by a protocol and an epoch rule that are
     not public: not comparable.

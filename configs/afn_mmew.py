@@ -4,7 +4,7 @@ Source: arXiv 2510.09730 for the idea (two dynamic images, learned fusion); its 
     not public, so all of them are OUR CHOICE: all seven classes, since the paper's figure fits 300 clips.
 Command: python run.py --config=configs/afn_mmew.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/afn_mmew.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 5.2e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 9.9e14 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. The paper's 76.00 % on MMEW was reached by a protocol that it does not state in
     full: not comparable.

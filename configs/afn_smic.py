@@ -4,7 +4,7 @@ Source: arXiv 2510.09730 for the idea (two dynamic images, learned fusion), whic
     are OUR CHOICE. SMIC has no annotated apex, and this input needs none.
 Command: python run.py --config=configs/afn_smic.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/afn_smic.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 1.5e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.9e14 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. No published score is of this method on SMIC.
 """

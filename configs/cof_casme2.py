@@ -6,7 +6,7 @@ Source: arXiv 2510.15471: flow from onset to apex and from apex to offset, merge
     of 80 to 20, which mix subjects and are no score for unseen people.
 Command: python run.py --config=configs/cof_casme2.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/cof_casme2.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 9.1e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.2e16 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 67.35 % accuracy (VGG19) on CASME II, which fits 165 of 245 clips under LOSO and
     33 of 49 of a split of 80 to 20; protocol and epoch rule not stated.

@@ -6,7 +6,7 @@ Source: arXiv 2510.15471: flow from onset to apex and from apex to offset, merge
     of 80 to 20, which mix subjects and are no score for unseen people.
 Command: python run.py --config=configs/cof_samm.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/cof_samm.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.2e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.7e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 59.26 % accuracy (ResNet-50) on SAMM, which fits 80 of 135 clips under LOSO and
     16 of 27 of a split of 80 to 20; protocol and epoch rule not stated.

@@ -4,7 +4,7 @@ Source: arXiv 2510.12219: a CNN for each phase's dynamic image, fused by cross-a
     the attention, faces of 224 x 224 pixels, classes and training (recipes.stated_training) are OUR CHOICE.
 Command: python run.py --config=configs/dianet_mmew.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/dianet_mmew.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.4e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 4.3e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 64.24 % accuracy on MMEW, which fits no number of clips of a known scheme;
     protocol and epoch rule not stated.

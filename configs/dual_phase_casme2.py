@@ -7,7 +7,7 @@ Source: arXiv 2510.15466: dynamic images of onset to apex and apex to offset as 
     OUR CHOICE.
 Command: python run.py --config=configs/dual_phase_casme2.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/dual_phase_casme2.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.9e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 5.3e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: on average 4.5 points of accuracy on CASME II over the whole clip's image alone,
     at second hand; whether absolute or relative, for which network, protocol and epoch rule not stated.

@@ -5,7 +5,7 @@ Source: arXiv 2510.07810: two flows go in, fusion of phases and modulation of ma
     CHOICE.
 Command: python run.py --config=configs/fmanet_casme2.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/fmanet_casme2.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 1.6e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.9e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 87.30 % accuracy of FMANet on CASME II, which fits no known scheme; protocol and
     epoch rule not stated.

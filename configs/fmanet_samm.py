@@ -5,7 +5,7 @@ Source: arXiv 2510.07810: two flows go in, fusion of phases and modulation of ma
     CHOICE.
 Command: python run.py --config=configs/fmanet_samm.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/fmanet_samm.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 1.0e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 1.9e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 84.56 % accuracy of FMANet on SAMM, which is 115 of 136 clips, as under LOSO;
     protocol and epoch rule not stated.

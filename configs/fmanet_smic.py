@@ -5,7 +5,7 @@ Source: arXiv 2510.07810: two flows go in, fusion of phases and modulation of ma
     CHOICE. SMIC has no annotated apex: the middle frame, as in paper 6.
 Command: python run.py --config=configs/fmanet_smic.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/fmanet_smic.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 6.1e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 1.1e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: no figure known of FMANet on SMIC; protocol and epoch rule not stated.
 """

@@ -5,7 +5,7 @@ Source: Verma et al., TIP 2020: the network is STATED in the authors' Keras file
     protocol are not public.
 Command: python run.py --config=configs/learnet_casme2.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/learnet_casme2.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.6e13 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.9e13 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 51.02 % of VGG19 on CASME II is quoted from this paper by arXiv 2509.00056;
     LEARNet's own is not at hand; protocol and epoch rule not known.

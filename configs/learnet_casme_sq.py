@@ -5,7 +5,7 @@ Source: Verma et al., TIP 2020: the network is STATED in the authors' Keras file
     protocol are not public.
 Command: python run.py --config=configs/learnet_casme_sq.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/learnet_casme_sq.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 5.6e12 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 6.3e12 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: LEARNet's own on CAS(ME)^2 is not at hand; protocol and epoch rule not known.
 """

@@ -4,7 +4,7 @@ Source: arXiv 2509.00056, table IV: LOSO, the network's blocks and training (rec
     Widths, strides, dropout and the shortcut around the attention are OUR CHOICE, see docs/networks.md.
 Command: python run.py --config=configs/meganet_casme2.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/meganet_casme2.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 6.5e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 8.3e14 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published, LOSO, fits 201 of 245 clips: UF1 0.779, UAR 0.786, accuracy 82.04 %; epoch rule
     not stated.

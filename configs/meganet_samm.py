@@ -4,7 +4,7 @@ Source: arXiv 2509.00056, table IV: LOSO, the network's blocks and training (rec
     Widths, strides, dropout and the shortcut around the attention are OUR CHOICE, see docs/networks.md.
 Command: python run.py --config=configs/meganet_samm.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/meganet_samm.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 4.2e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 5.4e14 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published, LOSO, fits 110 of 136 clips: UF1 0.791, UAR 0.803, accuracy 80.88 %; epoch rule
     not stated.

@@ -5,7 +5,7 @@ Source: arXiv 2509.00056, table III: LOSO and three classes are STATED, as is tr
     around the attention are OUR CHOICE, see docs/networks.md.
 Command: python run.py --config=configs/meganet_samm_3.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/meganet_samm_3.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 3.2e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 4.1e14 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published, LOSO, fits 101 of 110 clips: UF1 0.890, UAR 0.914, accuracy 0.918; epoch rule
     not stated.

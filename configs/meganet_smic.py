@@ -6,7 +6,7 @@ Source: arXiv 2509.00056, tables III, V and VI: LOSO, the blocks that are left o
     CHOICE, see docs/networks.md. SMIC has no annotated apex: the middle frame, STATED.
 Command: python run.py --config=configs/meganet_smic.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/meganet_smic.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.5e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 3.2e14 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published, LOSO, fits 152 of 164 clips: UF1 0.917, UAR 0.924, accuracy 92.68 %; without
     gradient attention 83.54 %, residual block alone 80.49 %, self-attention alone 75.61 %, gradient attention alone

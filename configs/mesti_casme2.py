@@ -6,7 +6,7 @@ Source: arXiv 2509.00056, table I: inputs, networks and training (recipes.stated
     left out, for its formula is not public.
 Command: python run.py --config=configs/mesti_casme2.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/mesti_casme2.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 3.3e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 4.2e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 73.08 % (VGG19), 65.38 % (ResNet-50), 61.54 % (EfficientNet-B0) accuracy of
     MESTI on 26 test clips; dynamic image 57.69, 53.85, 53.85 %; of one split of 90 to 10, where one clip is 3.8

@@ -5,7 +5,7 @@ Source: arXiv 2509.00056, table II: LOSO, both networks with MESTI and with the 
     macro-expressions are not reproduced: OUR CHOICE.
 Command: python run.py --config=configs/mesti_peers_casme2.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/mesti_peers_casme2.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 8.0e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 1.0e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published, LOSO, fits 245 clips: 71.02 % accuracy of micro-attention with MESTI (65.9 %
     with the apex frame), 69.39 % of VGG19 with MESTI (51.02 % with the dynamic image); the figures of their own

@@ -5,7 +5,7 @@ Source: arXiv 2509.00056, table II: LOSO, both networks with MESTI and with the 
     macro-expressions are not reproduced: OUR CHOICE.
 Command: python run.py --config=configs/mesti_peers_samm.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/mesti_peers_samm.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 5.2e14 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 6.6e14 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published, LOSO, fits 136 clips: 63.24 % accuracy of micro-attention with MESTI (48.5 %
     with the apex frame), 60.29 % of VGG19 with MESTI (43.23 % with the dynamic image); the figures of their own

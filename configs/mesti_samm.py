@@ -6,7 +6,7 @@ Source: arXiv 2509.00056, table I: inputs, networks and training (recipes.stated
     left out, for its formula is not public.
 Command: python run.py --config=configs/mesti_samm.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/mesti_samm.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.2e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.7e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published: 62.50 % (VGG19), 56.25 % (ResNet-50), 50.00 % (EfficientNet-B0) accuracy of
     MESTI on 16 test clips; dynamic image 50.00, 37.50, 50.00 %; of one split of 90 to 10, where one clip is 6.3

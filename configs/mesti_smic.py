@@ -5,7 +5,7 @@ Source: arXiv 2509.00056, table I: inputs, networks and training (recipes.stated
     motion image is left out, for its formula is not public. SMIC has no annotated apex: the middle frame, STATED.
 Command: python run.py --config=configs/mesti_smic.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/mesti_smic.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 1.3e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 1.6e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. The paper compares inputs on CASME II and SAMM alone.
 """

@@ -5,7 +5,7 @@ Source: arXiv 2510.07810: the weighted sum of both phases' scaled magnitudes, mo
     of paper 1), TV-L1 and training (recipes.stated_training) are OUR CHOICE.
 Command: python run.py --config=configs/mm_cof_samm.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/mm_cof_samm.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.2e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.7e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published of plain networks on SAMM: better than the flow of one phase, no figure known;
     protocol and epoch rule not stated.

@@ -6,7 +6,7 @@ Source: arXiv 2510.07810: the weighted sum of both phases' scaled magnitudes, mo
     frame, as in paper 6.
 Command: python run.py --config=configs/mm_cof_smic.py --config.data.root=FOLDER
     the grid: merjax sweep --config=configs/mm_cof_smic.py --config.data.root=FOLDER --out=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 1.3e15 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 1.6e15 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published of plain networks on SMIC: no figure known; protocol and epoch rule not stated.
 """

@@ -5,7 +5,7 @@ Source: Gan et al. 2019 (arXiv 1805.08699): u and v from onset to apex at 28 x 2
     averaged to 28 after the flow, TV-L1, 100 epochs of batches of 64, cross-entropy and spotted apexes of SMIC are
     OUR CHOICE.
 Command: python run.py --config=configs/off_apexnet_cde.py --config.data.root=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 3.6e13 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 3.5e13 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here. Published, LOSO over three data sets: 74.60 % accuracy, F-measure 71.04 % by its own paper;
     UF1 0.7196, UAR 0.7096 on the 442 clips of MEGC 2019 by the paper of STSTNet. Epoch rule not stated.

@@ -8,7 +8,7 @@ Source: Liong et al., FG 2019, for the network; layers as in the authors' code. 
 Command: python run.py --config=configs/ststnet_hde2018.py --config.data.root=FOLDER
     One way alone: --config.protocol.name=holdout --config.protocol.holdout.train=casme2
     --config.protocol.holdout.test=samm
-Cost: not measured, for the data need a licence, which merjax does not have; about 2.7e11 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 2.1e11 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here; the authors' own is of MEGC 2019.
 """

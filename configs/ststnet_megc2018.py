@@ -4,7 +4,7 @@ Source: Liong et al., FG 2019, for the network; layers as in the authors' code. 
     one subject out over 47 subjects, scored by UF1 and WF1; classes of CASME II are those of its separate file
     CASME2-ObjectiveClasses.xlsx. Recipe OUR CHOICE, as in ststnet_cde.py.
 Command: python run.py --config=configs/ststnet_megc2018.py --config.data.root=FOLDER
-Cost: not measured, for the data need a licence, which merjax does not have; about 5.7e12 multiply-adds for one seed,
+Cost: not measured, for the data need a licence, which merjax does not have; about 4.1e12 multiply-adds for one seed,
     counted by benchmarks/experiments.py.
 Score: none measured here; the authors' own is of MEGC 2019.
 """

@@ -26,7 +26,8 @@ def counted(jaxpr: Jaxpr) -> int:
             total += sizes[2].size * math.prod(sizes[0].shape[axis] for axis in contracted)
         if equation.primitive.name == "conv_general_dilated":
             features = equation.params["dimension_numbers"].rhs_spec[0]
-            total += sizes[2].size * sizes[1].size // sizes[1].shape[features]
+            spread = math.prod(equation.params["lhs_dilation"])  # zeros between pixels, as a gradient has them
+            total += sizes[2].size * sizes[1].size // sizes[1].shape[features] // spread
         for value in equation.params.values():
             inner = getattr(value, "jaxpr", value)  # closed or not
             if hasattr(inner, "eqns"):

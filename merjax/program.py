@@ -21,7 +21,8 @@ QUICK = {"xla_backend_optimization_level": 1}
 # On a GPU matrix products go to cuBLAS: where nothing may be tried out on the card, XLA's own kernels for them, of
 # sides such as 197 in float32, end the compilation with an error.
 OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
-COMPILING = {"cpu": 0.003, "gpu": 0.01, "tpu": 0.03}  # seconds for each operation of a traced epoch
+# Seconds for each operation of a traced epoch, on two cores (docs/scaling.md); a GPU also tries kernels on the card.
+COMPILING = {"cpu": 0.005, "gpu": 0.004, "tpu": 0.03}
 
 
 class Job(NamedTuple):
@@ -168,7 +169,7 @@ class Program:
 
     @property
     def expected(self) -> float:
-        """Seconds that compiling takes on two cores, by the length of the program; measured, docs/scaling.md."""
+        """About how many seconds compiling takes, by the length of the program."""
         return 5.0 + COMPILING.get(jax.default_backend(), 0.0) * equations(self.of_epoch.jaxpr.jaxpr)
 
     @property

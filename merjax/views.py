@@ -7,6 +7,7 @@ split, and a clip stays one test sample: the mean of its tested views. An input 
 
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -70,7 +71,7 @@ def choose(names: tuple[str, ...], train: tuple[str, ...], test: tuple[str, ...]
 def images(samples: Samples, views: Views) -> Samples:
     """Every view of every clip as a sample: the views of clip i are rows i * per_clip and those after it."""
     x = samples.x.reshape(-1, samples.x.shape[1] // views.per_clip, *samples.x.shape[2:])
-    return Samples(x, np.repeat(samples.label, views.per_clip), np.repeat(samples.subject, views.per_clip))
+    return Samples(x, jnp.repeat(samples.label, views.per_clip), jnp.repeat(samples.subject, views.per_clip))
 
 
 def fold_of_images(fold: Fold, views: Views) -> Fold:

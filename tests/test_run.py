@@ -179,7 +179,7 @@ def test_a_workdir_that_is_a_file_is_refused_and_one_with_nothing_saved_is_begun
         ({"train.select": "best"}, "train.select is 'best'; it can be last, inner, test"),
         (
             {"train.over_folds": "pmap"},
-            "train.over_folds is 'pmap'; it can be auto, steps, map, vmap, shard_map, shard_vmap",
+            "train.over_folds is 'pmap'; it can be auto, map, vmap, shard_map, shard_vmap",
         ),
         (
             {"model.name": "afn", "model.afn.stem": "tiny"},

@@ -1,6 +1,7 @@
 """Convolutions of images, channels last, as every network has them."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ def _gradients(
 
     @jax.custom_batching.custom_vmap
     def gradients(x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
-        return jax.vjp(plain, x, kernel)[1](g)
+        return _transposed(plain, x, kernel, g)
 
     @gradients.def_vmap
     def of_folds(count: int, batched: list[bool], *arguments: Array) -> tuple[tuple[Array, Array], tuple[bool, bool]]:
@@ -72,9 +73,16 @@ def _gradients(
             a if has_folds else jnp.broadcast_to(a, (count, *a.shape))
             for a, has_folds in zip(arguments, batched, strict=True)
         )
-        return jax.vjp(jax.vmap(plain), x, kernel)[1](g), (True, True)
+        return _transposed(jax.vmap(plain), x, kernel, g), (True, True)
 
     return gradients(*kept, g)
+
+
+def _transposed(convolve: Callable[[Array, Array], Array], x: Array, kernel: Array, g: Array) -> tuple[Array, Array]:
+    """The gradients of a function that is linear in the image and in the kernel, without computing it again."""
+    (by_image,) = jax.linear_transpose(lambda x: convolve(x, kernel), x)(g)
+    (by_kernel,) = jax.linear_transpose(lambda kernel: convolve(x, kernel), kernel)(g)
+    return by_image, by_kernel
 
 
 grouped.defvjp(_forward, _gradients)
