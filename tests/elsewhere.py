@@ -88,6 +88,8 @@ def hide_modules(names: tuple[str, ...]) -> None:
 def hide_functions(names: tuple[str, ...]) -> None:
     """The module os lacks functions, as `hide_modules`."""
     taken = {name: vars(os).pop(name) for name in names if hasattr(os, name)}
+    if hasattr(os, "process_cpu_count"):  # from Python 3.13; the module's own names never reach __getattr__
+        os.process_cpu_count = os.cpu_count  # as where there is no sched_getaffinity
 
     def absent(name: str) -> object:
         if name not in taken or asked_by_merjax():

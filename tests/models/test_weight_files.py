@@ -111,17 +111,16 @@ def stub_torch():
 
 
 def pickled(content, torch, legacy=False):
-    file = io.BytesIO()
-    pickler = pickle.Pickler(file, 2)
     extra = (None,) if legacy else ()
 
-    def persistent_id(thing):
-        if isinstance(thing, Storage):
-            return "storage", getattr(torch, thing.kind), thing.key, "cpu", thing.array.size, *extra
-        return None
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, thing):
+            if isinstance(thing, Storage):
+                return "storage", getattr(torch, thing.kind), thing.key, "cpu", thing.array.size, *extra
+            return None
 
-    pickler.persistent_id = persistent_id
-    pickler.dump(content)
+    file = io.BytesIO()
+    Pickler(file, 2).dump(content)
     return file.getvalue()
 
 
