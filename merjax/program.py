@@ -22,7 +22,7 @@ QUICK = {"xla_backend_optimization_level": 1}
 # sides such as 197 in float32, end the compilation with an error.
 OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}}
 # Seconds for each operation of a traced epoch, on two cores (docs/scaling.md); a GPU also tries kernels on the card.
-COMPILING = {"cpu": 0.005, "gpu": 0.004, "tpu": 0.03}
+COMPILING = {"cpu": 0.004, "gpu": 0.004, "tpu": 0.03}
 
 
 class Job(NamedTuple):

@@ -1,4 +1,3 @@
-import re
 from functools import partial
 
 import cv2
@@ -120,20 +119,15 @@ def test_a_rotation_of_more_than_45_degrees_is_refused(rng):
         augment.random_augment(jax.random.key(0), sample(rng), vector=True, flips=False, shifts=0, degrees=60.0)
 
 
-def test_augmentation_gathers_no_single_pixels_on_a_tpu(rng):
-    """A TPU fetches them very slowly; a shift is one long slice."""
+def test_augmentation_gathers_nothing_on_a_tpu(rng):
+    """A TPU fetches single pixels very slowly."""
     change = partial(augment.random_augment, flips=True, shifts=3, degrees=10.0, brightness=0.1, contrast=0.1)
     keys, x = jax.random.split(jax.random.key(0), 4), jnp.stack([sample(rng)] * 4)
     for vector in (True, False):
-        text = (
-            jax.jit(jax.vmap(partial(change, vector=vector)))
-            .trace(keys, x)
-            .lower(lowering_platforms=("tpu",))
-            .as_text()
-        )
-        sizes = re.findall(r"slice_sizes = array<i64: ([\d, ]+)>", text)
-        assert sizes
-        assert all(np.prod([int(n) for n in size.split(",")]) >= x[0, 0].size for size in sizes)
+        traced = jax.jit(jax.vmap(partial(change, vector=vector))).trace(keys, x)
+        text = traced.lower(lowering_platforms=("tpu",)).as_text()
+        assert "gather" not in text
+        assert "dynamic_slice" not in text
 
 
 def test_both_ways_to_shift_give_the_same_bits(rng, monkeypatch):
