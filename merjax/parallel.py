@@ -191,12 +191,12 @@ def place_rows(rows: Rows, mesh: Mesh) -> tuple[Key[Array, " r"], Fold]:
 
 
 def sharded(mesh: Mesh) -> NamedSharding:
-    """The leading axis split over the devices."""
+    """Splits the leading axis over the devices."""
     return NamedSharding(mesh, jax.P("fold"))
 
 
 def whole(mesh: Mesh) -> NamedSharding:
-    """All of an array on every device."""
+    """Lays the whole of an array on every device."""
     return NamedSharding(mesh, jax.P())
 
 

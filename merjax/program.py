@@ -201,6 +201,6 @@ class Program:
 
 
 def equations(jaxpr: Jaxpr) -> int:
-    """How many operations a traced program has; what is in a loop counts once."""
+    """Counts the operations of a traced program; what is in a loop counts once."""
     inner = (getattr(value, "jaxpr", value) for equation in jaxpr.eqns for value in equation.params.values())
     return len(jaxpr.eqns) + sum(equations(one) for one in inner if hasattr(one, "eqns"))

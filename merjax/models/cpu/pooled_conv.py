@@ -69,7 +69,7 @@ def blocked(x: Float[Array, "b h w c"]) -> Float[Array, "blocks c rows columns m
 
 
 def seen_by(x: Float[Array, "c rows columns m"]) -> Float[Array, "k places"]:
-    """What a 3 x 3 kernel sees at every place, and a last row of ones for the bias: k = 9 c + 1."""
+    """Takes the 3 x 3 windows of every place, and a last line of ones for the bias: k = 9 c + 1."""
     rows, columns = x.shape[1] - 2, x.shape[2] - 2
     shifts = [x[:, i : i + rows, j : j + columns] for i, j in NINE]
     return jnp.concatenate([*shifts, jnp.ones_like(shifts[0][:1])]).reshape(9 * len(x) + 1, -1)
@@ -183,7 +183,7 @@ def at(mask: Bool[np.ndarray, "y 3 x 3"], i: int, j: int) -> Bool[np.ndarray, "1
 
 
 def taking_part(size: tuple[int, int]) -> tuple[Bool[np.ndarray, "y 3 x 3"], Bool[np.ndarray, "y 3 x 3"]]:
-    """Which places of the map of `blocked` take part in pooling, and which in the statistics."""
+    """Masks of the places of the map of `blocked`: those that pooling reads, and those that statistics count."""
 
     def along(side: int) -> tuple[np.ndarray, np.ndarray]:
         row = np.arange(3 * cells(side)) - 1  # in the convolution's map
