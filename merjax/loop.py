@@ -153,8 +153,7 @@ def fitting(program: Program, size: int, plan: Plan, held: int) -> int:
     Raises:
         InputError: not even one row a device fits.
     """
-    if not program.compiled:
-        compiling(program)
+    compiling(program)
     room = memory.free() + (0 if jax.default_backend() == "cpu" else held)
     each = size // plan.devices
     fit = each if program.bytes <= room else min(each - 1, int(each * room / program.bytes))
@@ -168,7 +167,9 @@ def fitting(program: Program, size: int, plan: Plan, held: int) -> int:
 
 
 def compiling(program: Program) -> None:
-    """Compiles a program, and shows how long it has taken and about how long it will."""
+    """Compiles a program unless it is, and shows how long it has taken and about how long it will."""
+    if program.compiled:
+        return
     say(f"compiling: about {program.expected:.0f} s unless it was compiled before ...")
     ended = threading.Event()
 
@@ -230,8 +231,7 @@ class Chunk:
             bar.update(epochs)
             self.curves = Curves(*(parallel.gather(parallel.fetch(a), program.mesh) for a in found[1]["curves"]))
             return
-        if not program.compiled:
-            compiling(program)
+        compiling(program)
         if found is None:
             states, done = program.begin(self.keys, self.folds, clips), 0
             local = len(parallel.fetch(states.step))

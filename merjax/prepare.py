@@ -135,7 +135,7 @@ class Maker:
         return list(zip(made, contents, strict=True))
 
     def used(self, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the input is made from, of what a clip comes with."""
+        """Picks from what a clip comes with what its input is made from."""
         used = set(self.made_by.needs)
         if not used <= set(found):
             used |= {"frames", "length"} | ({"apex"} if used & set(PHASES) else set())

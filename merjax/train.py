@@ -269,15 +269,14 @@ def evaluate(
 
     x = images_at(samples, fold.test)
     images = x if mirror is None else jnp.concatenate([x, jax.vmap(mirror)(x)])
-    parts = -(-len(images) // (batch or len(images)))
+    count, parts = len(images), -(-len(images) // (batch or len(images)))
     if parts > 1:
         images = jnp.pad(images, ((0, -len(images) % parts), *[(0, 0)] * (images.ndim - 1)))
         found = jax.lax.map(probability, images.reshape(parts, -1, *images.shape[1:]))
         found = found.reshape(-1, found.shape[-1])
     else:
         found = probability(images)
-    of_each = [found[: len(x)]] if mirror is None else [found[: len(x)], found[len(x) : 2 * len(x)]]
-    return sum(of_each[1:], of_each[0]) / len(of_each)
+    return found[:count].reshape(-1, len(x), found.shape[-1]).mean(0)  # over a clip and its mirror image
 
 
 def epoch(

@@ -25,7 +25,7 @@ FLAT = 1e-10  # squared gradient below which a pixel says nothing about motion
 
 
 class Pace(NamedTuple):
-    """What depends on the processor: steps between two looks at convergence, and pairs worked on side by side."""
+    """Settings for a processor: steps between two looks at convergence, and pairs worked on side by side."""
 
     steps: int
     pairs: int
