@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from merjax import cache
 from merjax.ops import INPUTS
-from merjax.ops.batch import batched
+from merjax.ops.batch import at_once, batched
 from merjax.ops.edit import edit
 from merjax.ops.optical_flow import FLOWS, grey
 from merjax.ops.strain import FORMS, with_strain
@@ -98,11 +98,6 @@ def traced(recipe: Recipe, size: int = 64) -> jax.ShapeDtypeStruct:
     return jax.eval_shape(partial(made_by.make, **recipe.arguments), *[clip[name] for name in made_by.needs])
 
 
-def batch_size() -> int:
-    """Clips, or pairs of frames, that one program takes; 16 on accelerators is OUR CHOICE, not measured on a card."""
-    return 1 if jax.default_backend() == "cpu" else 16
-
-
 class Maker:
     """Makes the inputs of clips by a recipe; may be called from several threads."""
 
@@ -110,7 +105,7 @@ class Maker:
         self.recipe = recipe
         self.made_by = pick(INPUTS, "input.name", recipe.input)
         self.method = "tvl1" if recipe.flow == "auto" else recipe.flow
-        self.size = size = batch_size()
+        self.size = size = at_once()
         flow = pick(FLOWS, "flow.name", self.method)
         between = partial(flow.compute, **recipe.flow_arguments)
         self.between = batched(between, size)

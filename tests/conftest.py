@@ -1,4 +1,4 @@
-"""Policy of the suite: four virtual devices, no silent rank promotion, key reuse is an error."""
+"""Policy of the suite: a CPU as four virtual devices, no silent rank promotion, key reuse is an error."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+jax.config.update("jax_platforms", os.environ.setdefault("JAX_PLATFORMS", "cpu"))
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)

@@ -41,7 +41,7 @@ def module(name, monkeypatch):
 
 
 def run(out, *arguments):
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, str(BENCHMARKS / "accelerator.py"), "--tiny", f"--out={out}", *arguments]
     return subprocess.run(command, env=environment, cwd=out.parent, capture_output=True, text=True, check=True)
 

@@ -22,7 +22,7 @@ SMALL = {
 
 def as_on(system, *arguments):
     paths = [str(REPOSITORY / "tests"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"MERJAX_TEST_AS": system, "PYTHONPATH": os.pathsep.join(paths), "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"MERJAX_TEST_AS": system, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", *arguments]
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
 

@@ -100,7 +100,7 @@ def test_batches_of_an_accelerator_give_what_clips_alone_give(monkeypatch, tmp_p
     edited = {"interpolate": "linear", "to": 9} if name in ("mesti", "two_phases") else {}
     data, recipe = crowd([5, 17, 16, 6, 20, 7]), Recipe(name, edit=edited)
     alone, digests = prepare_with_digests(data, recipe)
-    monkeypatch.setattr("merjax.prepare.batch_size", lambda: 4)
+    monkeypatch.setattr("merjax.prepare.at_once", lambda: 4)
     monkeypatch.setenv("MERJAX_CACHE", str(tmp_path))
     some = prepare(data._replace(clips=data.clips[1:3]), recipe)
     kept = counted(monkeypatch)
@@ -112,7 +112,7 @@ def test_batches_of_an_accelerator_give_what_clips_alone_give(monkeypatch, tmp_p
 
 
 def test_a_batch_of_two_sizes_is_refused_as_clips_alone_are(monkeypatch, rng):
-    monkeypatch.setattr("merjax.prepare.batch_size", lambda: 4)
+    monkeypatch.setattr("merjax.prepare.at_once", lambda: 4)
     with pytest.raises(InputError, match="clip d/s1/c1 is 10 x 10 pixels, where the clips before it are 12 x 12"):
         prepare(dataset([(5, 12), (5, 10)], rng), Recipe("apex"))
 

@@ -36,11 +36,8 @@ def settings(**changes):
 
 
 def program(*arguments, **options):
-    environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, str(REPOSITORY / "run.py"), *map(str, arguments)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def flags(changes):
@@ -320,7 +317,7 @@ def test_files_that_merjax_did_not_write_stay_as_they_are(tmp_path, command):
         text=True,
         timeout=120,
         cwd=tmp_path,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(REPOSITORY)},
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         check=False,
     )
     assert done.returncode == 2, done.stdout + done.stderr

@@ -1,7 +1,6 @@
 """A grid of runs: named folders, what is finished is kept, one failure is one sentence, one table."""
 
 import csv
-import os
 import re
 import signal
 import subprocess
@@ -157,9 +156,7 @@ def program(folder, grid, *arguments, **options):
     file = folder / "tiny.py"
     file.write_text(FILE.format(small=SMALL, grid=grid))
     command = [sys.executable, "-m", "merjax", "sweep", f"--config={file}", *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=REPOSITORY, env=os.environ | {"JAX_PLATFORMS": "cpu"}, text=True, stdout=-1, stderr=-1, **options
-    )
+    return subprocess.Popen(command, cwd=REPOSITORY, text=True, stdout=-1, stderr=-1, **options)
 
 
 def test_the_program_is_killed_goes_on_and_ends_with_the_same_table(tmp_path):

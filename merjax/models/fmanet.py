@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 
 from merjax.models.inside import keep
 from merjax.models.layers import NORMS, STEMS, Conv, Dropout, Stage, Stem, check_names
-from merjax.models.pooling import average_to, largest
+from merjax.models.maxima import largest
+from merjax.models.pooling import average_to
 
 FUSIONS = ("gate", "mean")
 

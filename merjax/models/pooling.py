@@ -9,7 +9,6 @@ from jaxtyping import Array, Float
 
 from merjax.models import cpu
 from merjax.models.cpu.pooling import halve as halve_on_cpu
-from merjax.models.cpu.pooling import larger
 from merjax.models.cpu.pooling import max_pool as max_pool_on_cpu
 
 
@@ -49,12 +48,4 @@ def means(
         if bounds != [(i, i + 1) for i in range(x.shape[axis])]:
             cells = [jax.lax.slice_in_dim(x, start, stop, axis=axis).mean(axis) for start, stop in bounds]
             x = jnp.stack(cells, axis)
-    return x
-
-
-def largest(x: Float[Array, "b h w c"]) -> Float[Array, "b h w 1"]:
-    """The maximum over channels, each half of them against the other."""
-    while (channels := x.shape[-1]) > 1:
-        half = channels // 2
-        x = jnp.concatenate([larger(x[..., :half], x[..., half : 2 * half]), x[..., 2 * half :]], axis=-1)
     return x

@@ -18,26 +18,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Num
 
+from merjax.ops.batch import at_once
 from merjax.types import Host, InputError
 
 SMALLEST = 16  # pixels; a coarser scale would be shorter than this on one side and is left out
 FLAT = 1e-10  # squared gradient below which a pixel says nothing about motion
 
 
-class Pace(NamedTuple):
-    """Settings for a processor: steps between two looks at convergence, and pairs worked on side by side."""
+def steps_between_looks() -> int:
+    """Steps between two looks at convergence.
 
-    steps: int
-    pairs: int
-
-
-def pace() -> Pace:
-    """The pace for the default processor.
-
-    The host reads a loop's condition back from an accelerator at every look, and one pair does not fill it. 10 and 32
-    are OUR CHOICE, not measured on a card.
+    The host reads a loop's condition back from an accelerator at every look. 10 is OUR CHOICE, not measured on a card.
     """
-    return Pace(1, 1) if jax.default_backend() == "cpu" else Pace(10, 32)
+    return 1 if jax.default_backend() == "cpu" else 10
 
 
 class Field(NamedTuple):
@@ -347,7 +340,7 @@ def tvl1(
     def refine(_: Array, field: Field, *, first: Float[Array, "h w"], second: Float[Array, "h w"]) -> Field:
         residual = linearise(first, second, field, slope=slope)
         one_step = partial(step, residual=residual, tau=tau, lam=lam, theta=theta)
-        limits = {"inner": inner, "outer": outer, "every": pace().steps}
+        limits = {"inner": inner, "outer": outer, "every": steps_between_looks()}
         return settle(field, one_step, epsilon=epsilon, median=median, **limits)
 
     coarse_to_fine = pyramid(pair, scales, scale_step)[::-1]
@@ -370,10 +363,10 @@ def tvl1_pairs(
     Args:
         first: grey levels 0..255.
         second: as `first`.
-        chunk: pairs worked on side by side, under `vmap`; 1 takes them one after the other; by default as `pace` says.
+        chunk: pairs worked on side by side, under `vmap`; 1 takes them one after the other; by default `batch.at_once`.
         **constants: keyword arguments of `tvl1`.
 
     Returns:
         Flow as `tvl1` gives it.
     """
-    return jax.lax.map(lambda pair: tvl1(*pair, **constants), (first, second), batch_size=chunk or pace().pairs)
+    return jax.lax.map(lambda pair: tvl1(*pair, **constants), (first, second), batch_size=chunk or at_once())

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from merjax.models import layers, norms, pooling
+from merjax.models import layers, maxima, norms, pooling
 
 
 def test_dropout_keeps_the_mean_and_drops_at_its_rate():
@@ -76,6 +76,6 @@ def test_averages_over_a_grid_of_cells(rng):
 @pytest.mark.parametrize("channels", [1, 2, 7, 16])
 def test_the_largest_channel_and_where_its_gradient_goes(rng, channels):
     x = jnp.asarray(rng.normal(size=(2, 3, 4, channels)).astype(np.float32))
-    np.testing.assert_array_equal(pooling.largest(x), x.max(-1, keepdims=True))
-    slope = jax.grad(lambda x: (pooling.largest(x) ** 2).sum())(x)
+    np.testing.assert_array_equal(maxima.largest(x), x.max(-1, keepdims=True))
+    slope = jax.grad(lambda x: (maxima.largest(x) ** 2).sum())(x)
     np.testing.assert_allclose(slope, 2 * x * jax.nn.one_hot(x.argmax(-1), channels), atol=1e-6)

@@ -237,7 +237,7 @@ def test_looking_at_convergence_less_often_changes_nothing(monkeypatch, rng, inn
     first, second = (jnp.asarray(np.stack(images)) for images in zip(*pairs, strict=True))
     flows = []
     for steps in (1, 10):
-        monkeypatch.setattr(tvl1, "pace", lambda steps=steps: tvl1.Pace(steps, 1))
+        monkeypatch.setattr(tvl1, "steps_between_looks", lambda steps=steps: steps)
         one = partial(tvl1.tvl1, scales=2, inner=inner)
         flows.append((jax.jit(lambda *pair, one=one: one(*pair))(*pairs[0]), jax.jit(jax.vmap(one))(first, second)))
     for often, seldom in zip(*flows, strict=True):

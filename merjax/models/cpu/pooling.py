@@ -5,14 +5,7 @@ import functools
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-
-def larger(a: Float[Array, "*s"], b: Float[Array, "*s"]) -> Float[Array, "*s"]:
-    """The larger of two numbers; of two equal ones the first, to which the gradient then goes.
-
-    The gradient of `jnp.maximum` asks which number equals the maximum. A compiler may compute a number anew for that,
-    with another rounding; then none is equal, and the gradient is lost.
-    """
-    return jnp.where((a >= b) | jnp.isnan(a), a, b)
+from merjax.models.maxima import larger
 
 
 def max_pool(x: Float[Array, "b h w c"], size: int, stride: int, padding: int) -> Float[Array, "b y x c"]:
