@@ -148,11 +148,7 @@ def main() -> None:
 
     run(record, "accelerator_steps.py", min(left(), SHARE * given.budget), "--first", *common)
     found = record.environment
-    precision = "float32"
-    if found:
-        # Where merjax has no TF32 by name, float32 on a card is what jax takes for it, and that is TF32.
-        loose = found["backend"] == "gpu" and "tf32" not in found["precisions"]
-        precision = "tf32" if loose else found["default"]
+    precision = found.get("default", "float32")
     where = (f"--backend={found.get('backend', 'cpu')}", f"--precision={precision}")
     run(record, "accelerator_torch.py", min(left(), SHARE * given.budget), *where, *common)
     run(record, "accelerator_steps.py", left(), *common)

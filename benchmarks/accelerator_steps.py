@@ -186,16 +186,15 @@ def plans(networks: list[Network], clock: Clock) -> None:
         if not clock.left:
             break
         with excused("plan", label):
-            found = network.plan(DEFAULT)
-            how = parallel.strategy("auto", found.multiply_adds_a_step)
-            found = found._replace(over_folds=how)
+            table = network.table(min(SUBJECTS, network.case.clips))
+            found = program.plan(network.job(DEFAULT), table, network.samples, "auto", 0)
             say(
                 "plan",
                 **label,
                 multiply_adds=found.multiply_adds_a_step,
                 parameters=found.parameters,
-                auto=how,
-                folds_at_once=found.fits(found.rows),
+                auto=found.over_folds,
+                folds_at_once=found.rows_at_once,
                 mib_a_fold=rounded((found.need.row + found.need.flight) / MIB),
             )
 
@@ -212,7 +211,7 @@ def environment() -> None:
         free_gib=rounded(memory.free() / memory.GIB),
         default=DEFAULT,
         precisions=list(train.PRECISIONS),
-        fills=getattr(parallel, "FILLS", None),
+        fills=parallel.FILLS,
     )
 
 

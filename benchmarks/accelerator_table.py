@@ -27,10 +27,8 @@ def derived(lines: list[Line]) -> dict[str, Any]:
 
 
 def peer_precision(precision: str, environment: Line) -> str:
-    """PyTorch's name of what merjax computes in; see `accelerator.main`."""
-    if precision != "float32" or environment.get("backend") != "gpu":
-        return "float32" if precision == "tf32" and environment.get("backend") != "gpu" else precision
-    return "float32" if "tf32" in environment["precisions"] else "tf32"
+    """What PyTorch computes in for the same precision: TF32 is of GPUs alone."""
+    return "float32" if precision == "tf32" and environment.get("backend") != "gpu" else precision
 
 
 def ratios(lines: list[Line]) -> list[Line]:

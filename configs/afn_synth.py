@@ -3,7 +3,7 @@
 Source: arXiv 2510.09730 for the idea (two dynamic images, learned fusion); its layers and training are not public, so
     all of them are OUR CHOICE, made small for two CPU cores.
 Command: python run.py
-Cost: 173 s on two CPU cores.
+Cost: 121 s on two CPU cores.
 Score: measured here, see the README. It says that the path works, and nothing about people.
 """
 

@@ -32,6 +32,13 @@ def folder() -> Path | None:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "merjax"
 
 
+def keep_programs() -> None:
+    """Has jax keep compiled programs in `folder`, unless it has a place for them: one is compiled once for all runs."""
+    place = folder()
+    if place and not jax.config.values["jax_compilation_cache_dir"]:
+        jax.config.update("jax_compilation_cache_dir", str(place / "jax"))
+
+
 @functools.cache
 def source() -> str:
     """A digest of the code that makes arrays: a changed formula is another recipe."""

@@ -383,9 +383,7 @@ def answer(story: Callable[[list[str]], None]) -> None:
         print(__doc__, default(), sep="\n")
         return
     jax.config.update("jax_num_cpu_devices", cores())  # every core is a device, so that folds run side by side
-    place = cache.folder()
-    if place and not jax.config.values["jax_compilation_cache_dir"]:  # a program is compiled once for all runs
-        jax.config.update("jax_compilation_cache_dir", str(place / "jax"))
+    cache.keep_programs()
     try:
         story(sys.argv)
     except InputError as error:

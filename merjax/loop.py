@@ -69,9 +69,7 @@ def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Fol
     clips = parallel.place(parallel.lines(samples), mesh, split=False)
     count, size = len(rows.seed), plan.rows_at_once
     say(f"{type(job.net).__name__}: {count} rows x {job.epochs} epochs, {min(size, count)} rows at once")
-    say(
-        f"by {plan.over_folds} on {mesh.size} {jax.default_backend()} device(s), about {plan.gib_a_device} GiB on each;"
-    )
+    say(f"by {plan.over_folds} on {mesh.size} {jax.default_backend()} device(s), about {plan.gib_a_device} GiB on each")
     programs: dict[int, Program] = {}
     chunks: list[Chunk] = []
     first = 0
@@ -92,7 +90,7 @@ def train_all(rows: Rows, samples: Samples, job: Job, plan: Plan, *, folder: Fol
             chunk.train(clips, bar, save_seconds, asked)
             first += size
     if not any(program.compiled for program in programs.values()):
-        say("all of it has ended before")
+        say("nothing is left to train")
     curves = Curves(*(np.concatenate(a)[:count].swapaxes(0, 1) for a in zip(*(c.curves for c in chunks), strict=True)))
     broken = ~np.isfinite(curves.loss)
     stopped = {int(row): int(broken[:, row].argmax()) + 1 for row in np.flatnonzero(broken.any(0))}
@@ -120,7 +118,7 @@ def next_size(folder: Folder, first: int, size: int, plan: Plan) -> int:
         if (match := re.fullmatch(rf"rows_{first}_to_(\d+)", path.name))
         and (names := Keeper(folder, f"{SAVES}/{path.name}").names())
     }
-    chosen = int(multihost_utils.broadcast_one_to_all(np.int32(max(saved, default=0) or plan.fits(size))))
+    chosen = int(multihost_utils.broadcast_one_to_all(np.int32(max(saved, default=0)))) or fewest(plan.fits(size))
     if chosen % plan.devices:
         raise InputError(
             f"{folder.path} was begun with {chosen} rows at once, which {plan.devices} devices can't share evenly; "
@@ -154,16 +152,22 @@ def fitting(program: Program, size: int, plan: Plan, held: int) -> int:
         InputError: not even one row a device fits.
     """
     compiling(program)
-    room = memory.free() + (0 if jax.default_backend() == "cpu" else held)
+    # What is free includes all that the process has on a CPU, and nothing of it on a device.
+    there = -memory.resident() // memory.sharing() if jax.default_backend() == "cpu" else held
+    room = max(0, memory.free() + there)
     each = size // plan.devices
-    fit = each if program.bytes <= room else min(each - 1, int(each * room / program.bytes))
-    chosen = int(multihost_utils.broadcast_one_to_all(np.int32(fit))) * plan.devices
+    chosen = fewest(each if program.bytes <= room else min(each - 1, int(each * room / program.bytes))) * plan.devices
     words = f"a device would need {program.bytes / memory.GIB:.1f} GiB and has {room / memory.GIB:.1f}"
     if not chosen:
         raise InputError(f"the compiled program is too large: {words}; {memory.ADVICE}")
     if chosen < size:
         say(f"the compiled program is larger than planned, {words}: {chosen} rows at once in place of {size}")
     return chosen
+
+
+def fewest(number: int) -> int:
+    """The smallest of the numbers that all processes give."""
+    return int(multihost_utils.process_allgather(np.int32(number)).min())
 
 
 def compiling(program: Program) -> None:
@@ -174,7 +178,8 @@ def compiling(program: Program) -> None:
     ended = threading.Event()
 
     def tick() -> None:
-        with tqdm(total=round(program.expected), unit="s", desc="compiling", leave=False, delay=5) as bar:
+        shown = {"unit": "s", "desc": "compiling", "leave": False, "delay": 5, "disable": jax.process_index() > 0}
+        with tqdm(total=round(program.expected), **shown) as bar:
             while not ended.wait(1.0):
                 bar.n += 1
                 bar.total = max(bar.total, bar.n)

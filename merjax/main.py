@@ -42,6 +42,7 @@ def run(config: ConfigDict, workdir: Path, *, resume: bool = True) -> dict:
         Interruption: the run was asked to end, and is saved.
     """
     check(config)
+    cache.keep_programs()
     with Folder(workdir, writes=jax.process_index() == 0) as folder:
         folder.check(report.FILES)
         before = fingerprint.earlier(folder, resume=resume, saved=checkpoint.runs_saved(folder))

@@ -16,7 +16,7 @@ from merjax import memory, parallel, train
 from merjax.checkpoint import END
 from merjax.types import Curves, Fold, Rows, Samples, State
 
-# Of drawing random weights, on the CPU: as fast, and compiled in a half to a sixth of the time (docs/speed.md).
+# For drawing weights on a CPU: as fast, and compiled in a sixth to a half of the time (docs/speed.md).
 QUICK = {"xla_backend_optimization_level": 1}
 # On a GPU matrix products go to cuBLAS: where nothing may be tried out on the card, XLA's own kernels for them, of
 # sides such as 197 in float32, end the compilation with an error. On a TPU an operation works on pieces of at most
@@ -89,7 +89,8 @@ class Plan(NamedTuple):
         Raises:
             InputError: not even one of them does.
         """
-        return memory.rows_at_once(self.need, rows, self.devices, side_by_side=self.side_by_side, work=0)
+        side_by_side = self.side_by_side
+        return memory.rows_at_once(self.need, rows, self.devices, side_by_side=side_by_side, work=0, most=rows)
 
 
 def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
@@ -126,7 +127,7 @@ def plan(job: Job, rows: Rows, samples: Samples, how: str, most: int) -> Plan:
 
 
 class Program:
-    """An epoch of `chunk` rows, traced and then compiled once for all parts.
+    """An epoch of `chunk` rows, traced and then compiled once for all chunks of that size.
 
     Rows and samples may be shapes: nothing is computed before `compile`, which needs no device of the mesh either.
 

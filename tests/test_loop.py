@@ -189,6 +189,7 @@ def test_the_compiler_has_the_last_word_on_memory(tmp_path, whole, monkeypatch, 
     """Four rows are planned, and a device has room for two of them as they were compiled."""
     monkeypatch.setattr(Program, "bytes", property(lambda program: 2**20 * len(program.states.step)))
     monkeypatch.setattr(memory, "free", lambda: int(2.5 * 2**20))
+    monkeypatch.setattr(memory, "resident", lambda: 0)
     plan = Plan("map", 4, 4, 1, 0.0, 0, 0, memory.Need(1, 1, 1))
     run = loop.train_all(table(), clips(), job(), plan, folder=Folder(tmp_path), save_seconds=1e9)
     assert "larger than planned" in capsys.readouterr().out

@@ -10,6 +10,7 @@ import pytest
 from merjax import loso, losses, memory, optim, train
 from merjax.memory import GIB, Need, rows_at_once
 from merjax.models import MODELS
+from merjax.program import Plan
 from merjax.types import InputError, Samples
 
 NEED = Need(fixed=1 * GIB, row=GIB // 4, flight=2 * GIB)
@@ -90,6 +91,8 @@ def test_a_tpu_takes_as_many_rows_as_are_fastest(monkeypatch):
     assert rows_at_once(NEED, 68, 4, side_by_side=True, **room) == 24  # spread evenly over three programs
     assert rows_at_once(NEED, 68, 1, side_by_side=True, most=34, **room) == 34
     assert rows_at_once(NEED, 68, 1, side_by_side=False, **room) == 68
+    monkeypatch.setattr(memory, "free", lambda: 1000 * GIB)
+    assert Plan("vmap", 68, 34, 1, 0.0, 0, 0, NEED).fits(34) == 34  # as a user chose them
 
 
 def test_what_cannot_fit_says_what_to_change():

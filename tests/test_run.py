@@ -371,3 +371,23 @@ def test_two_runs_begun_in_one_second_get_two_folders(tmp_path):
     folders = sorted((tmp_path / "runs").iterdir())
     assert len(folders) == 2
     assert all((folder / "report.html").exists() for folder in folders)
+
+
+def test_a_second_run_from_python_compiles_nothing_that_the_first_has_kept(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment |= {"MERJAX_CACHE": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
+    lines = (
+        "from pathlib import Path",
+        "import sys",
+        "from merjax import config, main",
+        "c = config.default()",
+        f"c.update_from_flattened_dict({SMALL})",
+        "main.run(c, Path(sys.argv[1]))",
+    )
+    kept = []
+    for name in ("one", "two"):
+        command = [sys.executable, "-c", "\n".join(lines), str(tmp_path / name)]
+        subprocess.run(command, env=environment, capture_output=True, check=True, timeout=300)
+        kept.append({path.name for path in (tmp_path / "jax").iterdir() if path.name.endswith("-cache")})
+    assert kept[0]
+    assert kept[0] == kept[1]

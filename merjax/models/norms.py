@@ -1,8 +1,8 @@
 """Batch and group normalisation, as `flax.linen` has them, as one factor and one term a channel.
 
 flax takes the variance as a maximum with zero, whose gradient compares two numbers that a compiler may compute apart:
-where they differ in a last bit, it is lost. Here nothing is compared. On a CPU it is also quicker (docs/speed.md).
-Images are channels-last, [b, h, w, c].
+where they differ in a last bit, it is lost. Here no gradient asks whether two computed numbers are equal. On a CPU it
+is also quicker (docs/speed.md). Images are channels-last, [b, h, w, c].
 """
 
 from functools import partial

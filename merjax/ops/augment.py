@@ -25,13 +25,12 @@ def flip(x: Float[Array, "p h w c"], *, vector: bool) -> Float[Array, "p h w c"]
     return jnp.concatenate([-mirrored[..., :1], mirrored[..., 1:]], axis=-1)
 
 
-def shift(x: Float[Array, "p h w c"], offset: Int[Array, "2"], *, most: int) -> Float[Array, "p h w c"]:
+def shift(x: Float[Array, "p h w c"], offset: Int[Array, "2"]) -> Float[Array, "p h w c"]:
     """Moves the content by whole pixels; what is uncovered repeats the border.
 
     Args:
         x: one sample.
-        offset: pixels (down, right), each from -most to most.
-        most: largest shift in pixels.
+        offset: pixels (down, right).
     """
     _, h, w, _ = x.shape
 
@@ -230,7 +229,7 @@ def random_augment(
         angle = jax.random.uniform(key_rotate, (), minval=-degrees, maxval=degrees)
         x = rotate(x, angle, vector=vector, most=degrees)
     if shifts:
-        x = shift(x, jax.random.randint(key_shift, (2,), -shifts, shifts + 1), most=shifts)
+        x = shift(x, jax.random.randint(key_shift, (2,), -shifts, shifts + 1))
     if (brightness or contrast) and not vector:
         more, spread = jax.random.uniform(key_light, (2,), minval=-1.0)
         x = light(x, brightness * more, contrast * spread)

@@ -3,6 +3,10 @@
 pip install -e '.[absent]' && pytest -m absent tests/absent
 """
 
+import json
+import os
+import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -11,6 +15,9 @@ pytest.importorskip("libtpu", reason="the compilers come with merjax[absent]")
 pytest.importorskip("jax_plugins.xla_cuda13", reason="the compilers come with merjax[absent]")
 
 from absent import devices
+from conftest import REPOSITORY
+
+from merjax import parallel
 
 QUICK = [
     pytest.param("ststnet", "h100", marks=pytest.mark.absent),
@@ -56,3 +63,17 @@ def test_the_epoch_of_a_network_on_a_device_that_is_not_here(name, kind):
     else:
         assert program.pixels == 0
         assert 0 < program.kcycles <= KCYCLES.get(name, 1e9)
+
+
+@pytest.mark.absent
+def test_kernels_that_give_the_same_bits_in_every_run_compile_for_a_gpu(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_enable_triton_gemm=false")
+    parallel.fix_kernels()
+    assert os.environ["XLA_FLAGS"].split() == [
+        "--xla_gpu_enable_triton_gemm=false",
+        "--xla_gpu_deterministic_ops=true",
+    ]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, devices.__file__, "ststnet", "h100"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1])["filters"] > 0
