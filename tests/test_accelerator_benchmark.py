@@ -114,7 +114,7 @@ def test_ratios_and_the_rule_for_auto_take_the_best_of_each_side(monkeypatch):
     assert (rule["smallest_for_map"], rule["largest_for_vmap"]) == (1000, 10)
     assert "No one number" not in table.sentence_on_auto(rule)
 
-    lines[8]["parameters"] = 6
+    lines[7]["parameters"] = 6
     text = table.markdown(lines)
     assert "| NO |" in text
     assert "| fold_step | small, vmap, folds 68, float32 | no |" in text

@@ -172,6 +172,7 @@ def test_with_every_save_damaged_a_run_trains_again(tmp_path, whole, rng, monkey
 def test_a_chunk_takes_fewer_rows_when_less_memory_is_free(tmp_path, whole, monkeypatch, capsys):
     first = tmp_path / "checkpoints" / "rows_0_to_1"
     monkeypatch.setattr(memory, "free", lambda: 4 * 2**20 if first.exists() else 2**40)
+    monkeypatch.setattr(memory, "resident", lambda: 0)
     one = job()
     need = memory.Need(2**20, 2**20, 2**20)
     plan = Plan("map", 4, 2, 1, 0.0, 0, 0, need)
