@@ -6,7 +6,6 @@ python docs/pictures.py
 from pathlib import Path
 
 import actions_picture
-import numpy as np
 
 from merjax.data import synthetic
 from merjax.files import write_text
@@ -77,9 +76,7 @@ def main() -> None:
     clip = dataset.load(annotation)
     drawings = {"synthetic": actions_picture.picture()}
     for page, cards in PAGES.items():
-        drawn = [
-            Card(name, told, np.asarray(Maker(recipe)(clip)), INPUTS[recipe.input].kind) for name, told, recipe in cards
-        ]
+        drawn = [Card(name, told, Maker(recipe)(clip), INPUTS[recipe.input].kind) for name, told, recipe in cards]
         drawings[page] = picture(f"{page}: {annotation.sample_id}", drawn)
     for page, drawing in drawings.items():
         path = Path(__file__).parent / "pictures" / f"{page}.svg"

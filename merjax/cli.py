@@ -215,7 +215,7 @@ def draw_inputs(argv: list[str]) -> None:
         if set(made_by.needs) <= set(can_give(tuple(given_parts(clip)))):
             one = recipe(config)._replace(input=name, arguments=config.input[name].to_dict())
             told = (inspect.getdoc(made_by.make) or "").replace("`", "").partition("\n")[0].partition(". ")[0]
-            cards.append(Card(name, told, Maker(one)(clip)[0], made_by.kind))
+            cards.append(Card(name, told, Maker(one)(clip), made_by.kind))
     write_text(out, picture(annotation.sample_id, cards))
     print(f"{len(cards)} pictures of {annotation.sample_id} in {out}")
 

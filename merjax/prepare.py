@@ -115,9 +115,9 @@ class Maker:
         self.edit = batched(partial(edit, **recipe.edit), size) if recipe.edit else None
         self.make = batched(partial(self.made_by.make, **recipe.arguments), size)
 
-    def __call__(self, clip: Clip) -> tuple[Float[np.ndarray, "p h w c"], str]:
-        """The input of one clip, and a digest, as `many` gives them."""
-        return self.many([clip])[0]
+    def __call__(self, clip: Clip) -> Float[np.ndarray, "p h w c"]:
+        """The input of one clip."""
+        return self.many([clip])[0][0]
 
     def many(self, clips: Sequence[Clip]) -> list[tuple[Float[np.ndarray, "p h w c"], str]]:
         """The input of each clip, from the cache if it was made before, and a digest of what it is made from."""

@@ -1,4 +1,4 @@
-"""The notebooks: complete as they are saved, and they run. One in the suite, the others with -m slow."""
+"""The notebooks: complete as they are saved, and they run. Two in the suite, the others with -m slow."""
 
 import ast
 import re
@@ -9,7 +9,7 @@ from conftest import REPOSITORY
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
-QUICK = "02_one_experiment"
+QUICK = ("01_inputs", "02_one_experiment")
 
 
 def code(path):
@@ -51,7 +51,7 @@ def runs(path, folder):
 @pytest.mark.filterwarnings("default")  # of the kernel's own packages
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem != QUICK)) for path in NOTEBOOKS],
+    [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem not in QUICK)) for path in NOTEBOOKS],
 )
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
