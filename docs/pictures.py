@@ -76,7 +76,7 @@ def main() -> None:
     clip = dataset.load(annotation)
     drawings = {"synthetic": actions_picture.picture()}
     for page, cards in PAGES.items():
-        drawn = [Card(name, told, Maker(recipe)(clip), INPUTS[recipe.input].kind) for name, told, recipe in cards]
+        drawn = [Card(name, caption, Maker(recipe)(clip), INPUTS[recipe.input].kind) for name, caption, recipe in cards]
         drawings[page] = picture(f"{page}: {annotation.sample_id}", drawn)
     for page, drawing in drawings.items():
         path = Path(__file__).parent / "pictures" / f"{page}.svg"

@@ -172,12 +172,12 @@ def run_grid(argv: list[str]) -> None:
     points = sweep.points(config, config_file.grid(file), fixed=changed_fields(argv), only=flags.FLAGS.only)
     folder = Path(flags.FLAGS.out)
     try:
-        told = sweep.sweep(points, folder, f"Sweep of {file.stem}", debug=flags.FLAGS.debug)
+        points_run = sweep.sweep(points, folder, f"Sweep of {file.stem}", debug=flags.FLAGS.debug)
     except (KeyboardInterrupt, loop.Interruption) as error:
         leave(error, "the same command goes on")
     print(f"table in {folder / 'table.md'} and {folder / 'table.csv'}")
-    if failed := [name for name, one in told.items() if one.scores is None]:
-        raise InputError(f"{len(failed)} of {len(told)} points failed, {failed[0]}: {told[failed[0]].why}")
+    if failed := [name for name, one in points_run.items() if one.scores is None]:
+        raise InputError(f"{len(failed)} of {len(points_run)} points failed, {failed[0]}: {points_run[failed[0]].why}")
 
 
 def make_inputs(argv: list[str]) -> None:
@@ -209,13 +209,13 @@ def draw_inputs(argv: list[str]) -> None:
         found = given_parts(clip)
         apex = int(found["apex"])
         frames = np.stack([clip.frames[i] for i in (0, apex, -1)]) / 255.0
-        told = f"frames 1, {apex + 1} and {len(clip.frames)} of {len(clip.frames)}"
-        cards.append(Card("onset, apex, offset", told, frames, "image"))
+        caption = f"frames 1, {apex + 1} and {len(clip.frames)} of {len(clip.frames)}"
+        cards.append(Card("onset, apex, offset", caption, frames, "image"))
     for name, made_by in INPUTS.items():
         if set(made_by.needs) <= set(can_give(tuple(given_parts(clip)))):
             one = recipe(config)._replace(input=name, arguments=config.input[name].to_dict())
-            told = (inspect.getdoc(made_by.make) or "").replace("`", "").partition("\n")[0].partition(". ")[0]
-            cards.append(Card(name, told, Maker(one)(clip), made_by.kind))
+            caption = (inspect.getdoc(made_by.make) or "").replace("`", "").partition("\n")[0].partition(". ")[0]
+            cards.append(Card(name, caption, Maker(one)(clip), made_by.kind))
     write_text(out, picture(annotation.sample_id, cards))
     print(f"{len(cards)} pictures of {annotation.sample_id} in {out}")
 

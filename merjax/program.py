@@ -19,8 +19,9 @@ from merjax.types import Curves, Fold, Rows, Samples, State
 # For drawing weights on a CPU: as fast, and compiled in a sixth to a half of the time (docs/speed.md).
 QUICK = {"xla_backend_optimization_level": 1}
 # On a GPU matrix products go to cuBLAS: where nothing may be tried out on the card, XLA's own kernels for them, of
-# sides such as 197 in float32, end the compilation with an error. On a TPU an operation works on pieces of at most
-# 12 MiB in place of 16: its kernels are shorter, and most programs are compiled in half the time (docs/scaling.md).
+# sides such as 197 in float32, end the compilation with an error. On a TPU an operation may hold
+# 12 MiB of the fast memory in place of 16: small networks compile in about half the time, large ones in seven eighths
+# of it, for cycles that are up to a tenth more by the compiler's own estimate (docs/scaling.md).
 OPTIONS = {"gpu": {"xla_gpu_enable_triton_gemm": False}, "tpu": {"xla_tpu_scoped_vmem_limit_kib": "12288"}}
 # Seconds for each operation of a traced epoch, on two cores (docs/scaling.md); a GPU also tries kernels on the card.
 COMPILING = {"cpu": 0.004, "gpu": 0.004, "tpu": 0.02}

@@ -7,8 +7,8 @@ from jaxtyping import Array, Float
 def larger(a: Float[Array, "*s"], b: Float[Array, "*s"]) -> Float[Array, "*s"]:
     """The larger of two numbers; of two equal ones the first, to which the gradient then goes.
 
-    The gradient of `jnp.maximum` asks which number equals the maximum. A compiler may compute a number anew for that,
-    with another rounding; then none is equal, and the gradient is lost.
+    The gradient of `jnp.maximum` compares both numbers with the maximum. Where the compiler computes one of them again
+    and rounds it differently, none is equal, and the gradient is lost.
     """
     return jnp.where((a >= b) | jnp.isnan(a), a, b)
 
